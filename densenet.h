@@ -1,0 +1,8456 @@
+/*
+# densenet.h
+
+**Densely connected neural networks in one C file: to be dropped into a program,
+and to be read as a book.** No dependency but the C99 library. (It has nothing to do
+with the convolutional DenseNet of 2017.)
+
+Put `densenet.h` beside your sources. In *one* C file write
+
+```c
+#define DENSENET_IMPLEMENTATION
+#include "densenet.h"
+```
+
+and in the others only the `#include`. Compile with `cc -O2 program.c -lm`. Adding
+`-fopenmp` uses all cores, with the same result to the last bit.
+
+A complete program, which learns to read handwritten digits:
+
+```c
+#define DENSENET_IMPLEMENTATION
+#include "densenet.h"
+#include <stdio.h>
+
+int main(void) {
+    dn_error error = {0};
+    dn_dataset train = {0}, test = {0};
+    dn_net net = {0};
+
+    if (dn_dataset_load(&train, "data/mnist/train-images-idx3-ubyte",
+                        "data/mnist/train-labels-idx1-ubyte", &error) ||
+        dn_dataset_load(&test, "data/mnist/t10k-images-idx3-ubyte",
+                        "data/mnist/t10k-labels-idx1-ubyte", &error)) {
+        fprintf(stderr, "%s\n", error.message);
+        return 1;
+    }
+    dn_net_init(&net, 784, 1);            // 784 pixels; the seed is 1
+    dn_net_dense(&net, 128, DN_RELU);
+    dn_net_dropout(&net, 0.25f);
+    dn_net_dense(&net, 10, DN_SOFTMAX);
+
+    dn_training how = {0};                // zero means: the sensible default
+    how.optimizer = dn_adam(1e-3f);
+    how.epochs = 10;
+    how.batch = 128;
+    if (dn_train(&net, &train, &test, &how, &error)) {
+        fprintf(stderr, "%s\n", error.message);
+        return 1;
+    }
+    printf("test accuracy %.2f %%\n", 100 * dn_evaluate(&net, &test).accuracy);
+    dn_net_free(&net);
+    dn_dataset_free(&train);
+    dn_dataset_free(&test);
+    return 0;
+}
+```
+
+## How to read this file
+
+The first part, up to "The implementation", is the *interface*: all that a user needs,
+contracts only. The second part is the implementation, in the order in which it can
+be understood:
+
+| chapter | |
+|---|---|
+| 1 Foundations | errors, sizes, memory, random numbers |
+| 2 Arithmetic | exponential and logarithm; the matrix product, from three lines to full speed |
+| 3 Layers | dense layers, dropout, the net as one vector of parameters |
+| 4 Activations | ReLU, sigmoid, tanh, softmax, and their derivatives |
+| 5 Losses | cross-entropy, squared error, and why they are computed from logits |
+| 6 Backpropagation | the chain rule as three matrix products |
+| 7 Checking gradients | how to find out that a gradient is wrong |
+| 8 Initialisation | how large random weights should be |
+| 9 Optimizers | from gradient descent to Adam |
+| 10 Prediction and evaluation | probabilities, accuracy, confusion |
+| 11 Training | the loop, schedules, early stopping, divergence |
+| 12 Data | inflate, IDX files, data sets |
+
+A comment whose opening and closing marks stand alone on their lines, as this one's, is
+Markdown; `make docs` weaves it with the code into pages to be read in a browser.
+
+## What it does, and what it does not
+
+It does: stacks of dense layers with dropout, for classification and regression, on
+one computer, in single or double precision; training, evaluation, prediction.
+
+It does not: convolutions, recurrence, attention, graphs of layers, automatic
+differentiation of arbitrary code, graphics processors, 16-bit training. Programs
+that need these need another library.
+
+## Words
+
+| word | meaning |
+|---|---|
+| sample | one example: a row of numbers (features), and what it should give |
+| label, class | the answer in classification: a number 0 .. classes-1 |
+| target | the answer as a row of numbers |
+| batch | the samples that are used for one step |
+| epoch | one pass over all training samples |
+| weight, bias | the numbers that are learned; together the *parameters* |
+| logit | an output of the last layer before its activation |
+| activation | the function after a layer's sum; also its values |
+| loss | how wrong the outputs are: the number that training makes small |
+| gradient | the derivative of the loss by each parameter |
+| learning rate | how far a step goes along the gradient |
+| inference | using a trained net |
+| validation set | samples that are not trained on, used to watch the training |
+| test set | samples that are used once, at the end |
+
+**Shapes.** A matrix [R, C] has R rows of C numbers, row after row in memory. Rows are
+samples: a batch is [B, I], the weights of a layer [I, O], its outputs [B, O]. The
+gradient of a variable x is called dx and has the shape of x.
+
+## Configuration
+
+All of these are optional and are defined before the `#include`. `DN_REAL` and
+`DN_STATIC` change the interface: every file of a program must define them alike.
+
+| macro | effect |
+|---|---|
+| `DENSENET_IMPLEMENTATION` | this file also gets the implementation |
+| `DN_STATIC` | all functions are static: a private copy for one file |
+| `DN_REAL` | `float` (default) or `double` |
+| `DN_NO_STDIO` | no file names: data from memory and through callbacks only |
+| `DN_MALLOC(size)`, `DN_FREE(memory)` | replace `malloc` and `free` |
+| `DN_ASSERT(condition)` | replaces `assert`; for errors of the programmer only |
+*/
+
+#ifndef DENSENET_H
+#define DENSENET_H
+
+#define DN_VERSION "0.1.0"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef DN_REAL
+#define DN_REAL float
+#endif
+
+#if defined(DN_STATIC) && defined(__GNUC__)
+#define DN_API static __attribute__((unused))
+#elif defined(DN_STATIC)
+#define DN_API static
+#elif defined(__cplusplus)
+#define DN_API extern "C"
+#else
+#define DN_API extern
+#endif
+
+/*
+### Errors
+
+A function that can fail for a reason outside the program (a file, memory, the
+user's data) returns a `dn_status` and, where the caller passes a `dn_error`,
+explains itself there in one line: which file, which byte, what was expected,
+what was found. `error` may always be `NULL`. Zero is success, so a call can
+stand in an `if`.
+*/
+#define DN_STATUSES(ROW)                                                \
+    ROW(DN_OK, "success")                                               \
+    ROW(DN_ERROR_MEMORY, "out of memory")                               \
+    ROW(DN_ERROR_FILE, "a file cannot be opened, read or written")      \
+    ROW(DN_ERROR_TRUNCATED, "the data ends too early")                  \
+    ROW(DN_ERROR_FORMAT, "the data is not in the expected format")      \
+    ROW(DN_ERROR_CHECKSUM, "a checksum does not match")                 \
+    ROW(DN_ERROR_TOO_LARGE, "a size is larger than can be represented") \
+    ROW(DN_ERROR_SHAPE, "sizes do not fit together")                    \
+    ROW(DN_ERROR_LABEL, "a label is outside the range of the classes")  \
+    ROW(DN_ERROR_ARGUMENT, "an argument has no meaning here")           \
+    ROW(DN_ERROR_DIVERGED, "training diverged to NaN or infinity")
+
+typedef enum dn_status {
+#define DNI_ROW(name, text) name,
+    DN_STATUSES(DNI_ROW)
+#undef DNI_ROW
+} dn_status;
+
+typedef struct dn_error {
+    char message[248]; /* one line, no newline; empty when status is DN_OK */
+    dn_status status;
+} dn_error;
+
+/* The text of a status as it stands in the list above. */
+DN_API const char *dn_status_text(dn_status status);
+
+/*
+### Numbers and random numbers
+
+`dn_real` is the type of every weight, activation and gradient. The generator is
+SplitMix64 (Steele, Lea and Flood, 2014): its whole state is one integer, which
+the caller owns. The same seed gives the same numbers on every machine.
+*/
+typedef DN_REAL dn_real;
+
+typedef struct dn_random {
+    uint64_t state;
+} dn_random;
+
+DN_API dn_random dn_random_seed(uint64_t seed);
+DN_API uint64_t dn_random_bits(dn_random *random);    /* uniform on 0 .. 2^64 - 1 */
+DN_API double dn_random_uniform(dn_random *random);   /* uniform on [0, 1), 53 bits */
+DN_API double dn_random_normal(dn_random *random);    /* mean 0, deviation 1 */
+DN_API size_t dn_random_below(dn_random *random, size_t bound); /* 0 .. bound - 1, unbiased */
+/* Fills order[0 .. count-1] with a random permutation of 0 .. count-1. */
+DN_API void dn_random_permutation(dn_random *random, size_t count, uint32_t *order);
+
+/*
+### Matrices
+
+A matrix is a view: it owns nothing. Element (r, c) is `data[r * stride + c]`.
+Rows are samples wherever a matrix holds data.
+*/
+typedef struct dn_matrix {
+    size_t rows, columns;
+    size_t stride; /* distance between the starts of two rows, in elements; >= columns */
+    dn_real *data;
+} dn_matrix;
+
+/* A view of rows * columns contiguous numbers. */
+DN_API dn_matrix dn_matrix_view(dn_real *data, size_t rows, size_t columns);
+
+typedef enum dn_product {
+    DN_A_B,  /* c[m,n] from a[m,k]   b[k,n]: forward,         Z  = X  W      */
+    DN_AT_B, /* c[m,n] from a[k,m]^T b[k,n]: weight gradient, dW = X^T dZ    */
+    DN_A_BT  /* c[m,n] from a[m,k]   b[n,k]^T: input gradient, dX = dZ W^T   */
+} dn_product;
+
+/* c = a b, or c = c + a b when add is true, with a or b transposed as `which`
+   says. c must not overlap a or b. Every element is accumulated over k in
+   ascending order by fused multiply-adds, starting from zero or from c. */
+DN_API void dn_matrix_multiply(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c, bool add);
+
+/*
+### Data sets
+
+A data set is `count` samples of `features` numbers each, with a class label per
+sample (classification), a row of target numbers per sample (regression, or any
+distribution over classes), or neither. Pixels stay bytes in memory; a sample
+becomes `dn_real` numbers, normalised as `normalization` says, only when it is
+gathered into a batch.
+
+A `dn_dataset` is either the owner of its memory (after `dn_dataset_load`,
+`_read`, `_memory`, and `_one_hot` for what it adds) or a view that borrows from
+another data set or from the user's arrays (`dn_dataset_arrays`, `_targets`,
+`_split`, `_range`). `dn_dataset_free` frees what the data set owns, is harmless
+on a view, on a zeroed struct and when called twice. A view must not outlive what
+it borrows from.
+*/
+typedef enum dn_normalization {
+    DN_NORMALIZE_NONE,      /* the numbers as they are */
+    DN_NORMALIZE_255,       /* x / 255: bytes to [0, 1] */
+    DN_NORMALIZE_SAMPLE,    /* (x - mean) / deviation of each sample (image) by itself */
+    DN_NORMALIZE_FEATURE    /* (x - mean[i]) / deviation[i], per feature over a data set */
+} dn_normalization;
+
+typedef struct dn_dataset {
+    size_t count;               /* samples in this set or view */
+    size_t features;            /* numbers per sample */
+    size_t classes;             /* labels are 0 .. classes-1; 0 when there are none */
+    size_t outputs;             /* numbers in a target row; 0 when there are none */
+    size_t height, width;       /* of a picture: height * width == features; else 0 */
+    const unsigned char *bytes; /* [rows, features], or NULL when values holds the samples */
+    const dn_real *values;      /* [rows, features], or NULL when bytes holds the samples */
+    const int32_t *labels;      /* [rows] or NULL */
+    const dn_real *targets;     /* [rows, outputs] or NULL */
+    const uint32_t *order;      /* sample s is row order[s]; NULL: sample s is row s */
+    dn_normalization normalization;
+    const dn_real *mean;        /* [features], for DN_NORMALIZE_FEATURE */
+    const dn_real *deviation;   /* [features], for DN_NORMALIZE_FEATURE */
+    void *owned[5];             /* private: what dn_dataset_free frees */
+} dn_dataset;
+
+#ifndef DN_NO_STDIO
+/* Reads two IDX files (plain or gzip): images (any rank >= 2, unsigned bytes; the
+   first size counts the samples) and their labels (rank 1; NULL for none).
+   Normalisation is set to DN_NORMALIZE_255 and may be changed afterwards; classes
+   is the largest label + 1, but at least 10 when the features are pictures' bytes
+   and no label exceeds 9. */
+DN_API dn_status dn_dataset_load(dn_dataset *data, const char *images, const char *labels,
+                                 dn_error *error);
+#endif
+/* The same from IDX or gzip bytes in memory; the data set keeps no pointer to them. */
+DN_API dn_status dn_dataset_memory(dn_dataset *data, const void *images, size_t images_size,
+                                   const void *labels, size_t labels_size, dn_error *error);
+
+/* A stream of bytes. `read` delivers up to `size` bytes and returns how many;
+   less than `size` (0 included) means the end, (size_t)-1 an error. */
+typedef struct dn_reader {
+    size_t (*read)(void *user, void *buffer, size_t size);
+    void *user;
+    const char *name; /* for messages; may be NULL */
+} dn_reader;
+
+/* A stream that bytes are written to. Returns false when it cannot take them. */
+typedef struct dn_writer {
+    bool (*write)(void *user, const void *bytes, size_t size);
+    void *user;
+    const char *name; /* for messages; may be NULL */
+} dn_writer;
+
+DN_API dn_status dn_dataset_read(dn_dataset *data, const dn_reader *images,
+                                 const dn_reader *labels, dn_error *error);
+
+/* Views of the user's own arrays: values [count, features] with labels [count]
+   (checked: each in 0 .. classes-1), or with target rows [count, outputs].
+   Nothing is copied. */
+DN_API dn_status dn_dataset_arrays(dn_dataset *data, size_t count, size_t features,
+                                   const dn_real *values, size_t classes, const int32_t *labels,
+                                   dn_error *error);
+DN_API dn_status dn_dataset_targets(dn_dataset *data, size_t count, size_t features,
+                                    const dn_real *values, size_t outputs,
+                                    const dn_real *targets, dn_error *error);
+
+/* The samples first .. first+count-1 as a view (allocates nothing). */
+DN_API dn_status dn_dataset_range(const dn_dataset *whole, size_t first, size_t count,
+                                  dn_dataset *view, dn_error *error);
+/* Splits into the first `count` samples and the rest, after shuffling with
+   `random` unless it is NULL. `first` owns the order of both when shuffled, so it
+   must be freed after `second` is no longer used. */
+DN_API dn_status dn_dataset_split(const dn_dataset *whole, size_t count, dn_random *random,
+                                  dn_dataset *first, dn_dataset *second, dn_error *error);
+/* The same with count = round(fraction * whole->count). */
+DN_API dn_status dn_dataset_split_fraction(const dn_dataset *whole, double fraction,
+                                           dn_random *random, dn_dataset *first,
+                                           dn_dataset *second, dn_error *error);
+/* A view of `data` whose labels also stand as one-hot target rows, which it owns. */
+DN_API dn_status dn_dataset_one_hot(const dn_dataset *data, dn_dataset *view, dn_error *error);
+/* Sets DN_NORMALIZE_FEATURE: mean and deviation of each feature over `data`, which
+   owns the two arrays. A feature that never varies gets deviation 1. To normalise
+   another set (validation, test) by the same numbers, copy the three fields. */
+DN_API dn_status dn_dataset_standardize(dn_dataset *data, dn_error *error);
+/* Gathers samples as normalised numbers: inputs [count, features]. Sample s of the
+   batch is samples[s], or first + s when samples is NULL. */
+DN_API void dn_dataset_gather(const dn_dataset *data, const uint32_t *samples, size_t first,
+                              size_t count, dn_real *inputs);
+DN_API void dn_dataset_free(dn_dataset *data);
+
+/*
+### IDX arrays
+
+The format of MNIST, of every element type and rank. `data` points at the
+elements in the machine's byte order; the array owns its memory.
+*/
+typedef enum dn_idx_type {
+    DN_IDX_UINT8 = 0x08, DN_IDX_INT8 = 0x09, DN_IDX_INT16 = 0x0b,
+    DN_IDX_INT32 = 0x0c, DN_IDX_FLOAT32 = 0x0d, DN_IDX_FLOAT64 = 0x0e
+} dn_idx_type;
+
+enum { DN_IDX_MAX_RANK = 8 };
+
+typedef struct dn_idx {
+    size_t rank;
+    size_t sizes[DN_IDX_MAX_RANK];
+    size_t count;        /* the product of the sizes */
+    size_t element_size; /* bytes of one element */
+    dn_idx_type type;
+    void *data;          /* count * element_size bytes */
+    void *owned;         /* private */
+} dn_idx;
+
+#ifndef DN_NO_STDIO
+DN_API dn_status dn_idx_load(dn_idx *array, const char *name, dn_error *error);
+#endif
+DN_API dn_status dn_idx_memory(dn_idx *array, const void *bytes, size_t size, dn_error *error);
+DN_API dn_status dn_idx_read(dn_idx *array, const dn_reader *reader, dn_error *error);
+DN_API void dn_idx_free(dn_idx *array);
+
+/*
+### Nets
+
+A net is a stack of layers over `inputs` numbers. It is built by a sequence of
+calls; the first call that fails leaves its reason in `net->error`, the later
+ones do nothing, and whatever uses the net reports that reason: a chain needs one
+check. All parameters stand in one block, `parameters[0 .. parameter_count-1]`:
+for each dense layer in turn its weights [inputs, outputs], row-major, then its
+biases [outputs].
+*/
+/* Every activation: its name, its text, a = f(z), and da/dz from z and a. A new one is
+   one more row here. Softmax mixes the numbers of a row, and a custom activation is the
+   user's, so these two have no formula of one number. A NaN passes through each of them. */
+#define DN_ACTIVATIONS(ROW)                                                              \
+    ROW(DN_LINEAR, "linear", z, 1)                                                       \
+    ROW(DN_RELU, "relu", z < 0 ? 0 : z, a > 0 ? 1 : 0)                                   \
+    ROW(DN_LEAKY_RELU, "leaky_relu", z < 0 ? DN_LEAK * z : z, a > 0 ? 1 : DN_LEAK)       \
+    ROW(DN_SIGMOID, "sigmoid", dni_sigmoid(z), a * (1 - a))                              \
+    ROW(DN_TANH, "tanh", dni_tanh(z), dni_fma_real(-a, a, 1))                            \
+    ROW(DN_SOFTMAX, "softmax", z, 1)                                                     \
+    ROW(DN_CUSTOM, "custom", z, 1)
+
+#define DN_LEAK ((dn_real)0.01) /* slope of the leaky ReLU below zero (Maas et al., 2013) */
+
+typedef enum dn_activation {
+#define DNI_ROW(name, text, value, derivative) name,
+    DN_ACTIVATIONS(DNI_ROW)
+#undef DNI_ROW
+    DN_ACTIVATION_COUNT
+} dn_activation;
+
+/* An activation of the user's own: a = value(z), and the derivative da/dz given
+   the input z and the output a. Both must be pure functions. */
+typedef struct dn_custom_activation {
+    const char *name;
+    dn_real (*value)(dn_real z);
+    dn_real (*derivative)(dn_real z, dn_real a);
+} dn_custom_activation;
+
+typedef enum dn_initialization {
+    DN_INITIALIZE_DEFAULT,        /* weights: He normal before ReLU and leaky ReLU, else
+                                     Glorot uniform; biases: zero */
+    DN_INITIALIZE_ZERO,
+    DN_INITIALIZE_HE_NORMAL,      /* deviation sqrt(2 / inputs) (He et al., 2015) */
+    DN_INITIALIZE_HE_UNIFORM,     /* the same deviation, uniform */
+    DN_INITIALIZE_GLOROT_NORMAL,  /* deviation sqrt(2 / (inputs + outputs)) (Glorot, Bengio, 2010) */
+    DN_INITIALIZE_GLOROT_UNIFORM,
+    DN_INITIALIZE_LECUN_NORMAL,   /* deviation sqrt(1 / inputs) (LeCun et al., 1998) */
+    DN_INITIALIZE_LECUN_UNIFORM,
+    DN_INITIALIZE_NORMAL,         /* mean a, deviation b */
+    DN_INITIALIZE_UNIFORM,        /* uniform on [a, b) */
+    DN_INITIALIZE_GIVEN           /* copied from `given` */
+} dn_initialization;
+
+typedef struct dn_initializer {
+    dn_initialization kind;
+    dn_real a, b;         /* for DN_INITIALIZE_NORMAL and DN_INITIALIZE_UNIFORM */
+    const dn_real *given; /* for DN_INITIALIZE_GIVEN: [inputs, outputs] or [outputs] */
+} dn_initializer;
+
+/* Everything that can be said of a dense layer; zero means the default. */
+typedef struct dn_dense {
+    size_t outputs;
+    dn_activation activation;
+    const dn_custom_activation *custom; /* for DN_CUSTOM; must outlive the net */
+    dn_initializer weights, biases;
+    bool freeze_weights, freeze_biases; /* not changed by training */
+} dn_dense;
+
+typedef enum dn_layer_kind { DN_LAYER_DENSE, DN_LAYER_DROPOUT } dn_layer_kind;
+
+typedef struct dn_layer {
+    size_t inputs, outputs;
+    dn_layer_kind kind;
+    dn_activation activation;
+    const dn_custom_activation *custom;
+    dn_real dropout;             /* probability that a number is dropped */
+    size_t weights, biases;      /* where they start in net->parameters */
+    bool freeze_weights, freeze_biases;
+} dn_layer;
+
+typedef enum dn_loss {
+    DN_LOSS_DEFAULT,         /* by the last activation: softmax: cross-entropy; sigmoid:
+                                binary cross-entropy; otherwise mean squared error */
+    DN_CROSS_ENTROPY,        /* -sum_j y_j log p_j */
+    DN_BINARY_CROSS_ENTROPY, /* -sum_j y_j log p_j + (1 - y_j) log(1 - p_j) */
+    DN_MEAN_SQUARED_ERROR    /* 1/2 sum_j (p_j - y_j)^2 */
+} dn_loss;
+
+typedef struct dn_net {
+    size_t inputs, outputs;      /* outputs: of the last layer so far */
+    size_t layer_count;
+    size_t parameter_count;
+    dn_layer *layers;
+    dn_real *parameters;
+    dn_random random;            /* initialises the weights, then drives training */
+    uint64_t seed;
+    dn_loss loss;                /* what dn_evaluate reports; training sets it */
+    dn_normalization normalization; /* of the data it was trained on; training sets it, */
+    dn_real *mean, *deviation;   /*   and these [inputs] for DN_NORMALIZE_FEATURE, else NULL */
+    char *notes;                 /* private: see dn_net_note */
+    size_t notes_size;
+    dn_error error;              /* of the building calls */
+} dn_net;
+
+DN_API void dn_net_init(dn_net *net, size_t inputs, uint64_t seed);
+DN_API void dn_net_dense(dn_net *net, size_t outputs, dn_activation activation);
+DN_API void dn_net_layer(dn_net *net, const dn_dense *layer);
+DN_API void dn_net_dropout(dn_net *net, dn_real probability); /* 0 <= probability < 1 */
+DN_API dn_status dn_net_copy(dn_net *copy, const dn_net *net, dn_error *error);
+DN_API void dn_net_free(dn_net *net);
+/* The weights [inputs, outputs] and biases [1, outputs] of layer `layer` as views. */
+DN_API dn_matrix dn_net_weights(const dn_net *net, size_t layer);
+DN_API dn_matrix dn_net_biases(const dn_net *net, size_t layer);
+/* Writes a table (layer, output shape, parameters, bytes) as snprintf would: at most
+   `capacity` bytes, always terminated; returns the length of the whole text. */
+DN_API size_t dn_net_summary(const dn_net *net, char *text, size_t capacity);
+DN_API const char *dn_activation_name(const dn_layer *layer);
+
+/*
+### Prediction
+
+`dn_predict` is inference: dropout does nothing, the net is const, nothing is
+allocated. It needs a buffer of `dn_predict_size` bytes, aligned for dn_real, or
+NULL when that size is not wanted by hand (then it allocates one for the call).
+Threads may share the net, each with its own buffer.
+*/
+DN_API size_t dn_predict_size(const dn_net *net, size_t count);
+/* inputs [count, net->inputs] -> outputs [count, net->outputs]. */
+DN_API dn_status dn_predict(const dn_net *net, const dn_real *inputs, size_t count,
+                            dn_real *outputs, void *buffer, dn_error *error);
+/* The same for the samples first .. first+count-1 of a data set, normalised as it says. */
+DN_API dn_status dn_predict_dataset(const dn_net *net, const dn_dataset *data, size_t first,
+                                    size_t count, dn_real *outputs, dn_error *error);
+/* The index of the largest of `count` numbers: the predicted class. The first wins a tie. */
+DN_API size_t dn_largest(const dn_real *numbers, size_t count);
+
+/*
+### Evaluation
+*/
+typedef struct dn_evaluation {
+    double loss;     /* net->loss, mean over the samples, without penalties */
+    double accuracy; /* share of samples whose largest output is their class; 0 for regression */
+    size_t count, correct;
+    dn_status status; /* when not DN_OK, loss and accuracy are NaN */
+} dn_evaluation;
+
+DN_API dn_evaluation dn_evaluate(const dn_net *net, const dn_dataset *data);
+/* confusion [classes, classes]: row = true class, column = predicted class. */
+DN_API dn_status dn_confusion(const dn_net *net, const dn_dataset *data, size_t *confusion,
+                              dn_error *error);
+/* The share of class `which` that was recognised, from a confusion matrix; NaN if it has no sample. */
+DN_API double dn_class_accuracy(const size_t *confusion, size_t classes, size_t which);
+
+typedef struct dn_mistake {
+    size_t sample;        /* index in the data set */
+    int32_t label;        /* true class */
+    int32_t predicted;    /* class with the largest output */
+    dn_real probability;  /* that output */
+} dn_mistake;
+
+/* The first `capacity` misclassified samples in order of index; *count is how many
+   there are in all. */
+DN_API dn_status dn_mistakes(const dn_net *net, const dn_dataset *data, dn_mistake *mistakes,
+                             size_t capacity, size_t *count, dn_error *error);
+
+/*
+### Gradients
+
+For those who write their own training loop. A workspace holds the activations
+and gradients of one batch of at most `batch` samples.
+*/
+typedef struct dn_workspace {
+    size_t batch;        /* capacity in samples */
+    size_t count;        /* samples of the last forward pass */
+    dn_real **z;         /* [layer]: [batch, outputs] before the activation; of a dropout
+                            layer the mask; the same as a where only a is needed */
+    dn_real **a;         /* [layer]: [batch, outputs] after the activation */
+    dn_real *delta[2];   /* private: two buffers [batch, widest layer] */
+    bool dropped;        /* private: the last forward pass applied dropout */
+    void *owned;         /* private */
+} dn_workspace;
+
+DN_API dn_status dn_workspace_init(dn_workspace *workspace, const dn_net *net, size_t batch,
+                                   dn_error *error);
+DN_API void dn_workspace_free(dn_workspace *workspace);
+
+/* One batch: inputs [count, net->inputs], and labels [count] or targets
+   [count, net->outputs] (when both are given, the labels count the accuracy and the
+   targets make the loss). */
+typedef struct dn_batch {
+    size_t count;
+    const dn_real *inputs;
+    const int32_t *labels;
+    const dn_real *targets;
+} dn_batch;
+
+/* Penalties on the weights (not the biases):
+   l1 * sum |w| + l2 / 2 * sum w^2, added to the loss and its gradient. */
+typedef struct dn_penalty {
+    dn_real l1, l2;
+} dn_penalty;
+
+/* Forward pass in training mode when `dropout` is given (its state advances), else
+   in inference mode. Returns the outputs [count, net->outputs], in the workspace. */
+DN_API const dn_real *dn_forward(const dn_net *net, dn_workspace *workspace,
+                                 const dn_real *inputs, size_t count, dn_random *dropout);
+/* The mean loss of the batch that was passed forward last. */
+DN_API double dn_loss_value(const dn_net *net, const dn_workspace *workspace, dn_loss loss,
+                            const dn_batch *batch);
+/* Backpropagation after dn_forward on the same batch: gradient [parameter_count] of
+   the mean loss, laid out as net->parameters; penalties included; zero where frozen. */
+DN_API void dn_backward(const dn_net *net, dn_workspace *workspace, dn_loss loss,
+                        const dn_batch *batch, dn_penalty penalty, dn_real *gradient);
+/* l1 * sum |w| + l2 / 2 * sum w^2. */
+DN_API double dn_penalty_value(const dn_net *net, dn_penalty penalty);
+/* Whether the mathematics allows the loss behind the last activation; says why not. */
+DN_API dn_status dn_loss_check(const dn_net *net, dn_loss loss, dn_error *error);
+
+typedef struct dn_gradient_report {
+    size_t parameter;       /* index of the worst in net->parameters */
+    size_t layer;           /* where it is: its layer, */
+    bool is_bias;           /*   weight or bias, */
+    size_t row, column;     /*   input and output; row is 0 for a bias */
+    double backpropagated;  /* its two values */
+    double numerical;
+    double error;           /* |difference| / max(1e-8, |one| + |other|), the largest of all */
+    size_t checked;         /* how many parameters were compared */
+} dn_gradient_report;
+
+/* Compares backpropagation with the central difference
+   (L(w + epsilon) - L(w - epsilon)) / (2 epsilon) for every parameter that is not
+   frozen. `gradient` may be NULL (then dn_backward computes it) or a gradient of the
+   caller's to be checked. A dropout mask is drawn once and kept. */
+DN_API dn_status dn_gradient_check(dn_net *net, dn_loss loss, const dn_batch *batch,
+                                   dn_penalty penalty, const dn_real *gradient, dn_real epsilon,
+                                   dn_gradient_report *report, dn_error *error);
+
+/*
+### Optimizers
+*/
+typedef enum dn_optimizer_kind {
+    DN_OPTIMIZER_DEFAULT, /* Adam with learning rate 0.001 */
+    DN_SGD, DN_MOMENTUM, DN_WEIGHTED_MOMENTUM, DN_NESTEROV, DN_RMSPROP, DN_ADAM
+} dn_optimizer_kind;
+
+/* Made by the functions below; every field may be changed afterwards. */
+typedef struct dn_optimizer {
+    dn_optimizer_kind kind;
+    dn_real learning_rate;
+    dn_real momentum;      /* mu of the momentum methods, beta_1 of Adam */
+    dn_real square_decay;  /* rho of RMSprop, beta_2 of Adam */
+    dn_real epsilon;       /* added to the root of RMSprop and Adam */
+    dn_real weight_decay;  /* decoupled: w -= learning_rate * weight_decay * w (weights only) */
+    dn_real shrink;        /* decoupled from the learning rate too: w -= shrink * w */
+} dn_optimizer;
+
+DN_API dn_optimizer dn_sgd(dn_real learning_rate);
+DN_API dn_optimizer dn_momentum(dn_real learning_rate, dn_real momentum); /* v = mu v + g */
+DN_API dn_optimizer dn_weighted_momentum(dn_real learning_rate, dn_real momentum); /* v = mu v + (1 - mu) g */
+DN_API dn_optimizer dn_nesterov(dn_real learning_rate, dn_real momentum);
+DN_API dn_optimizer dn_rmsprop(dn_real learning_rate);  /* rho 0.99, epsilon 1e-8 */
+DN_API dn_optimizer dn_adam(dn_real learning_rate);     /* 0.9, 0.999, epsilon 1e-8 */
+DN_API dn_optimizer dn_adamw(dn_real learning_rate, dn_real weight_decay);
+
+typedef struct dn_optimizer_state {
+    size_t count;          /* parameters */
+    uint64_t steps;        /* steps done */
+    double momentum_power; /* momentum^steps and square_decay^steps, for Adam's correction */
+    double square_power;
+    dn_real *first;        /* [count] velocity or first moment */
+    dn_real *second;       /* [count] second moment */
+} dn_optimizer_state;
+
+DN_API dn_status dn_optimizer_init(dn_optimizer_state *state, const dn_optimizer *optimizer,
+                                   const dn_net *net, dn_error *error);
+DN_API void dn_optimizer_step(const dn_optimizer *optimizer, dn_optimizer_state *state,
+                              dn_net *net, const dn_real *gradient);
+DN_API void dn_optimizer_free(dn_optimizer_state *state);
+
+/*
+### Training
+*/
+typedef enum dn_schedule_kind {
+    DN_SCHEDULE_CONSTANT,
+    DN_SCHEDULE_STEP,    /* learning rate times `factor` every `every` epochs */
+    DN_SCHEDULE_COSINE,  /* half a cosine from the learning rate to `minimum` at the last epoch
+                            (Loshchilov, Hutter, 2017) */
+    DN_SCHEDULE_PLATEAU  /* times `factor` after an epoch whose validation accuracy is below
+                            the epoch's before */
+} dn_schedule_kind;
+
+typedef struct dn_schedule {
+    dn_schedule_kind kind;
+    dn_real factor;  /* 0: one half */
+    size_t every;    /* 0: 10 epochs */
+    dn_real minimum; /* of the learning rate */
+} dn_schedule;
+
+/* What one epoch gave. Validation values are NaN without a validation set. */
+typedef struct dn_epoch {
+    size_t epoch;             /* 1, 2, ... */
+    double learning_rate;
+    double train_loss;        /* mean over the epoch's samples as they were trained on, plus
+                                 the penalties at its end */
+    double train_accuracy;    /* likewise */
+    double validation_loss;   /* after the epoch, without penalties */
+    double validation_accuracy;
+} dn_epoch;
+
+typedef struct dn_history {
+    size_t count;
+    dn_epoch *epochs; /* [count] */
+    size_t capacity;  /* private */
+} dn_history;
+
+DN_API void dn_history_free(dn_history *history);
+
+/* What the progress function is told after every batch and every epoch. */
+typedef struct dn_progress {
+    size_t epoch, epochs;    /* this one (from 1), and of how many at most */
+    size_t batch, batches;   /* of this epoch */
+    double loss, accuracy;   /* of this epoch so far */
+    const dn_epoch *finished; /* the epoch's record when it is complete, else NULL */
+} dn_progress;
+
+typedef struct dn_training {
+    size_t epochs;         /* 0: 10 */
+    size_t batch;          /* samples per step; 0: 32 */
+    dn_optimizer optimizer;
+    dn_loss loss;
+    dn_penalty penalty;
+    dn_schedule schedule;
+    size_t patience;       /* stop after so many epochs without a lower validation loss, and
+                              restore the best parameters; 0: never */
+    bool keep_last;        /* with patience: keep the last parameters instead of the best */
+    bool keep_order;       /* do not shuffle the samples */
+    bool ignore_divergence; /* go on when the loss is NaN or infinite */
+    dn_history *history;   /* filled when given; the caller frees it */
+    void (*progress)(void *user, const dn_progress *progress);
+    void *user;            /* passed to progress */
+} dn_training;
+
+/* Trains the net. `validation` may be NULL. On DN_ERROR_DIVERGED the error says in
+   which epoch and layer the first NaN or infinity stood. */
+DN_API dn_status dn_train(dn_net *net, const dn_dataset *train, const dn_dataset *validation,
+                          const dn_training *how, dn_error *error);
+
+/* The same as a loop that the caller writes:
+   `while (dn_trainer_epoch(&trainer)) { ... trainer.last.train_loss ... }`
+   or, batch by batch, `while (dn_trainer_step(&trainer)) { ... }`. */
+typedef struct dn_trainer {
+    dn_net *net;
+    const dn_dataset *train, *validation;
+    dn_training how;            /* with defaults filled in */
+    size_t batches;             /* per epoch */
+    /* Where training stands: all that a checkpoint has to hold, with the net. */
+    size_t epoch;               /* epochs finished */
+    size_t position;            /* batches done in the running epoch */
+    dn_random random;           /* shuffling and dropout */
+    dn_random epoch_random;     /* its state at the start of the running epoch */
+    double loss_sum;            /* over the samples of the running epoch so far */
+    size_t correct;             /* likewise */
+    dn_real learning_rate;      /* of the running epoch */
+    double previous_accuracy;   /* validation accuracy of the epoch before */
+    size_t best_epoch;          /* with the lowest validation loss; 0: none yet */
+    double best_loss;
+    bool finished;              /* nothing is left to do: all epochs, stopped, or failed */
+    bool stopped_early;
+    dn_optimizer_state state;
+    dn_real *best;              /* [parameter_count] at the best epoch; NULL without patience */
+    dn_history history;
+    /* What the caller may want to see. */
+    dn_epoch last;              /* the epoch that was finished last */
+    dn_error error;             /* why training failed, if it did */
+    /* Working memory. */
+    dn_workspace workspace;
+    dn_real *gradient;          /* [parameter_count] */
+    dn_real *inputs;            /* [batch, features] */
+    dn_real *targets;           /* [batch, outputs] or NULL */
+    int32_t *labels;            /* [batch] or NULL */
+    uint32_t *order;            /* [train->count] */
+    struct dni_visit *visit;    /* private: for the validation set */
+} dn_trainer;
+
+DN_API dn_status dn_trainer_init(dn_trainer *trainer, dn_net *net, const dn_dataset *train,
+                                 const dn_dataset *validation, const dn_training *how,
+                                 dn_error *error);
+/* Trains to the end of the running epoch. False when there was nothing left to do:
+   all epochs done, stopped early, or failed (see trainer->error). */
+DN_API bool dn_trainer_epoch(dn_trainer *trainer);
+/* Trains one batch; validates after the last one of an epoch. False as above. */
+DN_API bool dn_trainer_step(dn_trainer *trainer);
+DN_API void dn_trainer_free(dn_trainer *trainer);
+
+#ifndef DN_NO_STDIO
+/* Writes the history as tab-separated values: the lines of `comment` (may be NULL),
+   each behind "# ", a header row, a row per epoch. Decimal points, never commas. */
+DN_API dn_status dn_history_save(const dn_history *history, const char *name,
+                                 const char *comment, dn_error *error);
+#endif
+
+/*
+### Model files
+
+A net is saved as a *safetensors* file: a length, a header in JSON, then the bare
+numbers. PyTorch, NumPy, JavaScript and others read it. The tensors have the names
+and shapes that PyTorch gives to an `nn.Sequential` of the same stack, so that there
+
+    net.load_state_dict(safetensors.torch.load_file("net.safetensors"))
+
+is all it takes. What else a net is (activations, dropout, normalisation of the
+inputs, loss, seed, notes) stands in the file's metadata, so that `dn_net_load` needs
+nothing but the name.
+
+Saving to a name is atomic: whatever happens, the name has either the old contents or
+the new. Loading changes the net only when all went well.
+*/
+
+/* A remark that travels with the net, into its file and out of it: the names of the
+   classes, where the data came from. Key and value are UTF-8; a second value for a key
+   replaces the first, NULL removes it. Fails like the building calls, into net->error:
+   when the key is one of the library's own (see chapter 13) or a text is no UTF-8. */
+DN_API void dn_net_note(dn_net *net, const char *key, const char *value);
+/* The value, or NULL. It is the net's; valid until the notes change. */
+DN_API const char *dn_net_get_note(const dn_net *net, const char *key);
+
+/* How to read a file that is not ours, or not only ours. Zero means the default. */
+typedef struct dn_loading {
+    bool infer;              /* when the file does not say what the net is: take the sizes
+                                from the shapes, and as activations: */
+    dn_activation hidden;    /*   of all dense layers but the last */
+    dn_activation last;      /*   of the last */
+    const char *prefix;      /* read only tensors called prefix + number + .weight or .bias;
+                                NULL: the prefix that all of them have, often none */
+    bool ignore_extra;       /* do not refuse tensors that belong to no layer */
+    const dn_custom_activation *custom; /* [custom_count], found by their names; they must */
+    size_t custom_count;                /* outlive the net */
+    size_t header_limit;     /* largest header in bytes; 0: 1 MiB */
+} dn_loading;
+
+#ifndef DN_NO_STDIO
+DN_API dn_status dn_net_save(const dn_net *net, const char *name, dn_error *error);
+
+/* Loads a net. `net` is either zeroed ({0}), then it is built as the file says; or it
+   has been described by the building calls, then its parameters are overwritten with
+   those of the file, whose shapes must be the same: so a file that PyTorch wrote can be
+   read. Dense layers are matched in order of the numbers in the tensors' names. F16, BF16,
+   F32 and F64 are converted; a bias that is not there is zero. */
+DN_API dn_status dn_net_load(dn_net *net, const char *name, dn_error *error);
+DN_API dn_status dn_net_load_as(dn_net *net, const char *name, const dn_loading *how,
+                                dn_error *error);
+#endif
+/* The same through callbacks and in memory. `how` may be NULL. */
+DN_API dn_status dn_net_write(const dn_net *net, const dn_writer *writer, dn_error *error);
+DN_API dn_status dn_net_read(dn_net *net, const dn_reader *reader, const dn_loading *how,
+                             dn_error *error);
+DN_API dn_status dn_net_memory(dn_net *net, const void *bytes, size_t size,
+                               const dn_loading *how, dn_error *error);
+/* Writes the file into `bytes` if `capacity` suffices. Returns the size that it needs, so
+   that it can be asked first with capacity 0; 0 on failure. */
+DN_API size_t dn_net_store(const dn_net *net, void *bytes, size_t capacity, dn_error *error);
+
+/*
+### Checkpoints
+
+All that a training needs to go on as if it had never been interrupted, to the last
+bit, in the middle of an epoch too. To resume, make the trainer with `dn_trainer_init`
+as the first time, then load:
+
+```c
+dn_dataset train = {0}, validation = {0};
+dn_training how = {0};
+dn_net net = {0};
+dn_trainer trainer;
+dn_error error = {0};
+bool resume = true;
+// ... load the data, describe the net and the training ...
+dn_trainer_init(&trainer, &net, &train, &validation, &how, &error);
+if (resume) dn_trainer_load(&trainer, "run.checkpoint", &error);
+while (dn_trainer_epoch(&trainer)) dn_trainer_save(&trainer, "run.checkpoint", &error);
+```
+
+The file is a model file with more tensors in it: `dn_net_load` reads the net from it.
+Everything is checked before the trainer is changed: the checksum, the net, and that
+`how` and the numbers of samples are the same as then. Only `epochs` may differ; a
+training that was done can so be extended.
+*/
+#ifndef DN_NO_STDIO
+DN_API dn_status dn_trainer_save(const dn_trainer *trainer, const char *name, dn_error *error);
+DN_API dn_status dn_trainer_load(dn_trainer *trainer, const char *name, dn_error *error);
+#endif
+DN_API dn_status dn_trainer_write(const dn_trainer *trainer, const dn_writer *writer,
+                                  dn_error *error);
+DN_API dn_status dn_trainer_read(dn_trainer *trainer, const dn_reader *reader, dn_error *error);
+
+/*
+### Export
+
+Writes a trained net as one C99 file that needs nothing: no allocation, no math
+library, no file, no header but `<stdint.h>`. The file defines, with NAME the name that
+is given here,
+
+| in the exported file | |
+|---|---|
+| `int NAME_predict(const uint8_t *pixels)` | the class of a sample of bytes |
+| `void NAME_scores(const uint8_t *pixels, S *scores)` | the outputs: S is `float`; in the 8-bit form `int32_t`, logits times 65536 |
+| `NAME_FLASH`, `NAME_READ(pointer)` | may be defined to keep tables in flash memory (defaults: nothing, `*(pointer)`) |
+| `-DNAME_SELFTEST` (NAME in capitals) | a `main` that compares stored samples with stored outputs: 0 if all agree |
+
+The bytes are normalised as the data the net was trained on (`net->normalization`).
+Custom activations have no C text: only the 8-bit form, which tabulates them, takes them.
+*/
+typedef struct dn_export {
+    const char *name;              /* a C identifier; NULL: "net" */
+    bool int8;                     /* 8-bit weights and integer arithmetic instead of float */
+    const dn_dataset *calibration; /* bytes; for int8: the ranges of the activations are measured
+                                      on (at most the first 10,000 of) its samples */
+    const dn_dataset *test;        /* bytes; may be NULL: its accuracy is written into the file, its
+                                      first samples are the self-test */
+    size_t selftest;               /* how many samples to store; 0: 8 */
+} dn_export;
+
+DN_API dn_status dn_export_c(const dn_net *net, const dn_export *how, const dn_writer *writer,
+                             dn_error *error);
+
+#endif /* DENSENET_H */
+
+#if defined(DENSENET_IMPLEMENTATION) && !defined(DENSENET_IMPLEMENTATION_DONE)
+#define DENSENET_IMPLEMENTATION_DONE
+
+#include <float.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+# The implementation
+
+From here on the header is a book: each chapter can be read with what the
+chapters before it have explained, and each section says why, gives the formula,
+shows the code and names the test that proves it.
+
+## 1. Foundations
+
+Three small things carry everything above them: errors that explain themselves,
+memory whose sizes cannot overflow, and random numbers that can be repeated.
+
+### Errors
+
+A status alone says that a file is wrong; only a sentence says what is wrong with
+it. Every failure in the library goes through `dni_fail`, so that a status is
+never returned without its sentence.
+*/
+#ifndef DN_ASSERT
+#include <assert.h>
+#define DN_ASSERT(condition) assert(condition)
+#endif
+
+#ifdef __GNUC__
+#define DNI_PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
+#else
+#define DNI_PRINTF_LIKE(text, first)
+#endif
+
+static dn_status dni_fail(dn_error *error, dn_status status, const char *format, ...)
+    DNI_PRINTF_LIKE(3, 4);
+
+static dn_status dni_fail(dn_error *error, dn_status status, const char *format, ...) {
+    if (error != NULL) {
+        va_list arguments;
+        va_start(arguments, format);
+        (void)vsnprintf(error->message, sizeof error->message, format, arguments);
+        va_end(arguments);
+        error->status = status;
+    }
+    return status;
+}
+
+DN_API const char *dn_status_text(dn_status status) {
+    switch (status) {
+#define DNI_ROW(name, text) \
+    case name: return text;
+        DN_STATUSES(DNI_ROW)
+#undef DNI_ROW
+    }
+    return "unknown status";
+}
+
+/*
+A function that fills a struct of the caller starts from zeroes, so that the
+caller may free it whatever happened in between.
+
+### Sizes and memory
+
+A file that claims 2^32 images of 2^32 bytes must not make a product wrap around
+and a small block be allocated for it. No size is multiplied or added without one
+of these two functions.
+*/
+static bool dni_multiply_sizes(size_t a, size_t b, size_t *product) {
+    if (b != 0 && a > SIZE_MAX / b) return false;
+    *product = a * b;
+    return true;
+}
+
+static bool dni_add_sizes(size_t a, size_t b, size_t *sum) {
+    if (a > SIZE_MAX - b) return false;
+    *sum = a + b;
+    return true;
+}
+
+/*
+Blocks start at a multiple of 64 bytes, the width of a cache line and of the
+widest vectors. `malloc` promises less (16 bytes as a rule), so that a block is
+taken larger than asked for, its start is moved up, and the byte before it says by
+how much.
+
+    malloc's block:  |<- 1..64 ->|<-------- count * size bytes -------->|
+                                 ^ a multiple of 64; the byte before it
+                                   holds the distance
+
+`DN_MALLOC` and `DN_FREE` replace `malloc` and `free`; who defines one defines
+both.
+*/
+#if defined(DN_MALLOC) != defined(DN_FREE)
+#error "densenet.h: define both DN_MALLOC and DN_FREE, or neither"
+#endif
+#ifndef DN_MALLOC
+#define DN_MALLOC(size) malloc(size)
+#define DN_FREE(memory) free(memory)
+#endif
+
+enum { DNI_ALIGNMENT = 64 };
+
+static void *dni_allocate(size_t count, size_t size) {
+    size_t bytes, total;
+    if (!dni_multiply_sizes(count, size, &bytes)) return NULL;
+    if (!dni_add_sizes(bytes, DNI_ALIGNMENT, &total)) return NULL;
+    unsigned char *block = (unsigned char *)DN_MALLOC(total);
+    if (block == NULL) return NULL;
+    size_t shift = DNI_ALIGNMENT - (size_t)((uintptr_t)block % DNI_ALIGNMENT);
+    block += shift;
+    block[-1] = (unsigned char)shift;
+    return block;
+}
+
+static void *dni_allocate_zero(size_t count, size_t size) {
+    void *memory = dni_allocate(count, size);
+    if (memory != NULL) memset(memory, 0, count * size);
+    return memory;
+}
+
+static void dni_release(void *memory) {
+    if (memory == NULL) return;
+    unsigned char *block = (unsigned char *)memory;
+    DN_FREE(block - block[-1]);
+}
+
+/* A larger block with the same contents; NULL (and the old block as it was) if
+   there is no memory. Growing from NULL allocates. */
+static void *dni_grow(void *memory, size_t old_bytes, size_t new_bytes) {
+    void *larger = dni_allocate(new_bytes, 1);
+    if (larger == NULL) return NULL;
+    if (memory != NULL) memcpy(larger, memory, old_bytes < new_bytes ? old_bytes : new_bytes);
+    dni_release(memory);
+    return larger;
+}
+
+/*
+### One rounding at a time
+
+A compiler that finds `a * b + c` may compute it with one rounding (a *fused
+multiply-add*) or with two, as it likes and as the processor allows; gcc does so
+by default on every processor that has the instruction. The last bit of a weight
+would then depend on the compiler, and after some thousand steps so would the
+whole net. Two habits prevent it: where a product is added to something, the
+library asks for the fused operation by name, and nowhere does a product stand
+directly beside a plus or minus. The fused operation is exact before its one
+rounding, and C99 provides it on every machine:
+
+$$ \operatorname{fma}(a, b, c) = \operatorname{round}(a \cdot b + c) $$
+
+`tests/determinism` compiles with and without contraction and compares the
+trained parameters bit by bit.
+*/
+#define DNI_IS_float 0
+#define DNI_IS_double 1
+#define DNI_JOIN_EXPANDED(a, b) a##b
+#define DNI_JOIN(a, b) DNI_JOIN_EXPANDED(a, b)
+#define DNI_REAL_IS_DOUBLE DNI_JOIN(DNI_IS_, DN_REAL)
+
+#if DNI_REAL_IS_DOUBLE
+#define DNI_REAL_MAX DBL_MAX
+#else
+#define DNI_REAL_MAX FLT_MAX
+#endif
+
+static double dni_fma(double a, double b, double c) { return fma(a, b, c); }
+
+static dn_real dni_fma_real(dn_real a, dn_real b, dn_real c) {
+#if DNI_REAL_IS_DOUBLE
+    return fma(a, b, c);
+#else
+    return fmaf(a, b, c);
+#endif
+}
+
+static dn_real dni_sqrt_real(dn_real x) {
+#if DNI_REAL_IS_DOUBLE
+    return sqrt(x);
+#else
+    return sqrtf(x);
+#endif
+}
+
+static bool dni_is_finite(double x) { return x - x == 0; }
+
+/*
+### Random numbers
+
+A net starts from random weights, sees its samples in random order and drops
+random activations. For an experiment to be repeatable the generator must be
+explicit: here it is one integer that the caller owns.
+
+SplitMix64 (Steele, Lea and Flood, 2014) adds an odd constant to its state, the
+golden ratio's fraction times 2^64, and scrambles a copy of the result. All 2^64
+states lie on one cycle; a state n steps ahead is `state + n * constant`, so that
+one can jump anywhere in the sequence in a single step. Each of the three lines of
+the scrambler is invertible, hence no two states give the same number.
+*/
+#define DNI_RANDOM_STEP UINT64_C(0x9e3779b97f4a7c15)
+
+DN_API dn_random dn_random_seed(uint64_t seed) {
+    dn_random random;
+    random.state = seed;
+    return random;
+}
+
+DN_API uint64_t dn_random_bits(dn_random *random) {
+    uint64_t bits = (random->state += DNI_RANDOM_STEP);
+    bits = (bits ^ (bits >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    bits = (bits ^ (bits >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return bits ^ (bits >> 31);
+}
+
+/* A double holds 53 bits: the upper 53 of 64, divided by 2^53, exactly. */
+DN_API double dn_random_uniform(dn_random *random) {
+    return (double)(dn_random_bits(random) >> 11) * (1.0 / 9007199254740992.0);
+}
+
+/*
+`bits % bound` alone favours small remainders, because 2^64 is in general no
+multiple of `bound`. Rejecting the lowest `2^64 mod bound` values leaves a multiple
+of it. (In 64-bit arithmetic `2^64 mod bound` is `(0 - bound) % bound`.)
+*/
+DN_API size_t dn_random_below(dn_random *random, size_t bound) {
+    DN_ASSERT(bound > 0);
+    uint64_t reject = (UINT64_C(0) - (uint64_t)bound) % (uint64_t)bound;
+    uint64_t bits;
+    do bits = dn_random_bits(random);
+    while (bits < reject);
+    return (size_t)(bits % (uint64_t)bound);
+}
+
+/*
+Normal numbers come from Marsaglia's polar method (1964). A point (u, v) is drawn
+uniformly from the unit disk by drawing from the square around it until it falls
+inside (pi/4 of the draws do). With s = u^2 + v^2,
+
+$$ x = u \, \sqrt{\frac{-2 \ln s}{s}} $$
+
+is normal with mean 0 and deviation 1. (v in place of u would give a second,
+independent one; dropping it keeps the state of the generator a single integer.)
+The logarithm is the library's own, so that the numbers are the same everywhere.
+*/
+static double dni_log_double(double x); /* in chapter 2 */
+
+DN_API double dn_random_normal(dn_random *random) {
+    double u, v, s;
+    do {
+        u = dni_fma(2, dn_random_uniform(random), -1);
+        v = dni_fma(2, dn_random_uniform(random), -1);
+        s = dni_fma(u, u, v * v);
+    } while (s >= 1 || s == 0);
+    return u * sqrt(-2 * dni_log_double(s) / s);
+}
+
+/*
+A permutation by Fisher and Yates (1938) in the form of Durstenfeld (1964): put a
+random one of the first i numbers at place i, for i from the end. Each of the n!
+permutations is equally likely, because step i chooses one of exactly i numbers.
+*/
+DN_API void dn_random_permutation(dn_random *random, size_t count, uint32_t *order) {
+    for (size_t i = 0; i < count; i++) order[i] = (uint32_t)i;
+    for (size_t i = count; i > 1; i--) {
+        size_t chosen = dn_random_below(random, i);
+        uint32_t last = order[i - 1];
+        order[i - 1] = order[chosen];
+        order[chosen] = last;
+    }
+}
+
+/*
+*How we know that it is right:* `tests/test_random.c` compares with numbers of the
+published generator, computed by an independent program, and tests the moments of
+the normal numbers and the uniformity of the permutations.
+*/
+
+/* TEMPORARY STUB by the lead: the arithmetic helper replaces this file. */
+static dn_real dni_exp(dn_real x){return (dn_real)exp((double)x);}
+static dn_real dni_log(dn_real x){return (dn_real)log((double)x);}
+static dn_real dni_log1p(dn_real x){return (dn_real)log1p((double)x);}
+static dn_real dni_tanh(dn_real x){return (dn_real)tanh((double)x);}
+static double dni_log_double(double x){return log(x);}
+static double dni_cos_double(double x){return cos(x);}
+DN_API void dn_matrix_multiply(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c, bool add){
+  for(size_t i=0;i<c.rows;i++){ dn_real*cr=c.data+i*c.stride;
+    if(!add) for(size_t j=0;j<c.columns;j++) cr[j]=0;
+    size_t K= which==DN_AT_B? a.rows:a.columns;
+    for(size_t k=0;k<K;k++){ dn_real x= which==DN_AT_B? a.data[k*a.stride+i]:a.data[i*a.stride+k];
+      if(which==DN_A_BT) for(size_t j=0;j<c.columns;j++) cr[j]+=x*b.data[j*b.stride+k];
+      else for(size_t j=0;j<c.columns;j++) cr[j]+=x*b.data[k*b.stride+j]; } } }
+
+/*
+## 3. Layers
+
+A dense layer turns I numbers into O numbers: every output is a weighted sum of
+every input, plus a bias, bent by an activation function f.
+
+$$ z_o = b_o + \sum_{i=1}^{I} x_i \, w_{io}, \qquad a_o = f(z_o) $$
+
+    forward:  z[b,o] = bias[o] + sum over i of x[b,i] * w[i,o];   a[b,o] = f(z[b,o])
+
+A batch of B samples goes through at once, as the rows of a matrix:
+
+| what | shape | where |
+|---|---|---|
+| x, inputs | [B, I] | the batch, or the layer before |
+| w, weights | [I, O] | `net->parameters + layer.weights` |
+| b, biases | [O] | `net->parameters + layer.biases` |
+| z, before the activation | [B, O] | the workspace |
+| a, after it: the next layer's x | [B, O] | the workspace |
+
+### All parameters are one vector
+
+The weights and biases of all layers stand in one block, one layer behind the
+other. An optimizer, a penalty, a checkpoint, a gradient check are then each a loop
+over one vector, and the gradient is a vector of the same layout.
+
+    parameters: | w of layer 0 [I,O] | b [O] | w of the next dense layer | b | ...
+
+The price is that adding a layer moves the block. A net is built once, so the
+price is small.
+*/
+static void dni_initialize(dn_random *random, const dn_initializer *initializer, bool is_weight,
+                           dn_activation activation, size_t inputs, size_t outputs,
+                           dn_real *values); /* in chapter 8 */
+
+DN_API void dn_net_init(dn_net *net, size_t inputs, uint64_t seed) {
+    memset(net, 0, sizeof *net);
+    net->inputs = inputs;
+    net->outputs = inputs;
+    net->seed = seed;
+    net->random = dn_random_seed(seed);
+    if (inputs == 0)
+        (void)dni_fail(&net->error, DN_ERROR_SHAPE, "a net needs at least one input, got 0");
+}
+
+static const char *const dni_activation_names[] = {
+#define DNI_ROW(name, text, value, derivative) text,
+    DN_ACTIVATIONS(DNI_ROW)
+#undef DNI_ROW
+};
+
+DN_API const char *dn_activation_name(const dn_layer *layer) {
+    if (layer->activation == DN_CUSTOM && layer->custom != NULL && layer->custom->name != NULL)
+        return layer->custom->name;
+    return dni_activation_names[layer->activation];
+}
+
+/* Makes room for one more layer and `parameters` more parameters. */
+static bool dni_net_extend(dn_net *net, const dn_layer *layer, size_t parameters) {
+    size_t old_count = net->parameter_count, new_count, bytes;
+    if (!dni_add_sizes(old_count, parameters, &new_count) ||
+        !dni_multiply_sizes(new_count, sizeof(dn_real), &bytes)) {
+        (void)dni_fail(&net->error, DN_ERROR_TOO_LARGE, "layer %zu: its %zu x %zu weights are too many",
+                       net->layer_count, layer->inputs, layer->outputs);
+        return false;
+    }
+    dn_layer *layers = (dn_layer *)dni_grow(net->layers, net->layer_count * sizeof(dn_layer),
+                                            (net->layer_count + 1) * sizeof(dn_layer));
+    if (layers != NULL) net->layers = layers;
+    dn_real *block = net->parameters;
+    if (layers != NULL && parameters > 0) {
+        block = (dn_real *)dni_grow(net->parameters, old_count * sizeof(dn_real), bytes);
+        if (block != NULL) net->parameters = block;
+    }
+    if (layers == NULL || (parameters > 0 && block == NULL)) {
+        (void)dni_fail(&net->error, DN_ERROR_MEMORY, "layer %zu: no memory for %zu parameters",
+                       net->layer_count, parameters);
+        return false;
+    }
+    net->layers[net->layer_count++] = *layer;
+    net->parameter_count = new_count;
+    net->outputs = layer->outputs;
+    return true;
+}
+
+/*
+### Building a stack
+
+The calls that build a net return nothing. The first that fails leaves its reason
+in `net->error`, and the ones after it do nothing, so that the chain is checked
+once: by whatever uses the net.
+*/
+static bool dni_dense_is_valid(dn_net *net, const dn_dense *dense) {
+    const char *reason = NULL;
+    if (dense->outputs == 0) reason = "a dense layer needs at least one output";
+    else if ((unsigned)dense->activation >= DN_ACTIVATION_COUNT) reason = "unknown activation";
+    else if (dense->activation == DN_CUSTOM &&
+             (dense->custom == NULL || dense->custom->value == NULL ||
+              dense->custom->derivative == NULL))
+        reason = "a custom activation needs its value and its derivative";
+    else if ((dense->weights.kind == DN_INITIALIZE_GIVEN && dense->weights.given == NULL) ||
+             (dense->biases.kind == DN_INITIALIZE_GIVEN && dense->biases.given == NULL))
+        reason = "the given initial values are missing";
+    if (reason != NULL)
+        (void)dni_fail(&net->error, DN_ERROR_ARGUMENT, "layer %zu: %s", net->layer_count, reason);
+    return reason == NULL;
+}
+
+DN_API void dn_net_layer(dn_net *net, const dn_dense *dense) {
+    if (net->error.status != DN_OK || !dni_dense_is_valid(net, dense)) return;
+    dn_layer layer;
+    memset(&layer, 0, sizeof layer);
+    layer.kind = DN_LAYER_DENSE;
+    layer.inputs = net->outputs;
+    layer.outputs = dense->outputs;
+    layer.activation = dense->activation;
+    layer.custom = dense->activation == DN_CUSTOM ? dense->custom : NULL;
+    layer.freeze_weights = dense->freeze_weights;
+    layer.freeze_biases = dense->freeze_biases;
+    layer.weights = net->parameter_count;
+
+    size_t weights, parameters;
+    if (!dni_multiply_sizes(layer.inputs, layer.outputs, &weights) ||
+        !dni_add_sizes(weights, layer.outputs, &parameters))
+        parameters = weights = SIZE_MAX; /* too many: dni_net_extend says so */
+    layer.biases = layer.weights + weights;
+    if (!dni_net_extend(net, &layer, parameters)) return;
+
+    dni_initialize(&net->random, &dense->weights, true, layer.activation, layer.inputs,
+                   layer.outputs, net->parameters + layer.weights);
+    dni_initialize(&net->random, &dense->biases, false, layer.activation, layer.inputs,
+                   layer.outputs, net->parameters + layer.biases);
+}
+
+DN_API void dn_net_dense(dn_net *net, size_t outputs, dn_activation activation) {
+    dn_dense dense;
+    memset(&dense, 0, sizeof dense);
+    dense.outputs = outputs;
+    dense.activation = activation;
+    dn_net_layer(net, &dense);
+}
+
+/*
+### Dropout
+
+Dropout (Srivastava et al., 2014) sets each number to zero with probability p
+during training, so that no unit can rely on a particular other one. In its
+*inverted* form the survivors are divided by 1 - p:
+
+$$ a = x \, m, \qquad m = \begin{cases} 0 & \text{with probability } p \\
+1/(1-p) & \text{otherwise} \end{cases} $$
+
+    training:   a[b,o] = x[b,o] * mask[b,o];     E[a] = x
+    inference:  a = x
+
+The expected value of a is then x, and inference needs no correction. Dropout has
+no parameters. It is a layer of its own, so that it can stand anywhere in a stack,
+also on the inputs.
+*/
+DN_API void dn_net_dropout(dn_net *net, dn_real probability) {
+    if (net->error.status != DN_OK) return;
+    if (!(probability >= 0 && probability < 1)) {
+        (void)dni_fail(&net->error, DN_ERROR_ARGUMENT,
+                       "layer %zu: dropout needs a probability in [0, 1), got %g", net->layer_count,
+                       (double)probability);
+        return;
+    }
+    dn_layer layer;
+    memset(&layer, 0, sizeof layer);
+    layer.kind = DN_LAYER_DROPOUT;
+    layer.inputs = layer.outputs = net->outputs;
+    layer.dropout = probability;
+    layer.weights = layer.biases = net->parameter_count;
+    (void)dni_net_extend(net, &layer, 0);
+}
+
+/* Fills the mask of a batch: 0 or 1 / (1 - p). One draw of 64 bits decides one number:
+   it is dropped when the draw, read as a fraction of 2^64, is below p. */
+static void dni_dropout_mask(dn_random *random, dn_real probability, size_t count, dn_real *mask) {
+    const dn_real kept = 1 / (1 - probability);
+    for (size_t i = 0; i < count; i++)
+        mask[i] = dn_random_uniform(random) < (double)probability ? 0 : kept;
+}
+
+/*
+### The net as an object
+*/
+
+/* What every function that uses a net asks first. */
+static dn_status dni_net_check(const dn_net *net, dn_error *error) {
+    if (net->error.status != DN_OK) {
+        if (error != NULL) *error = net->error;
+        return net->error.status;
+    }
+    if (net->parameter_count == 0)
+        return dni_fail(error, DN_ERROR_SHAPE, "the net has no dense layer");
+    return DN_OK;
+}
+
+/* A copy of a block; NULL for NULL. Clears *ok when there is no memory. */
+static void *dni_duplicate(const void *block, size_t bytes, bool *ok) {
+    if (block == NULL) return NULL;
+    void *copy = dni_allocate(bytes, 1);
+    if (copy == NULL) *ok = false;
+    else memcpy(copy, block, bytes);
+    return copy;
+}
+
+DN_API dn_status dn_net_copy(dn_net *copy, const dn_net *net, dn_error *error) {
+    memset(copy, 0, sizeof *copy);
+    dn_status status = dni_net_check(net, error);
+    if (status != DN_OK) return status;
+    const size_t reals = net->inputs * sizeof(dn_real);
+    bool ok = true;
+    *copy = *net;
+    copy->layers = (dn_layer *)dni_duplicate(net->layers, net->layer_count * sizeof(dn_layer), &ok);
+    copy->parameters = (dn_real *)dni_duplicate(net->parameters,
+                                                net->parameter_count * sizeof(dn_real), &ok);
+    copy->mean = (dn_real *)dni_duplicate(net->mean, reals, &ok);
+    copy->deviation = (dn_real *)dni_duplicate(net->deviation, reals, &ok);
+    copy->notes = (char *)dni_duplicate(net->notes, net->notes_size, &ok);
+    if (ok) return DN_OK;
+    dn_net_free(copy);
+    return dni_fail(error, DN_ERROR_MEMORY, "no memory to copy a net of %zu parameters",
+                    net->parameter_count);
+}
+
+DN_API void dn_net_free(dn_net *net) {
+    dni_release(net->layers);
+    dni_release(net->parameters);
+    dni_release(net->mean);
+    dni_release(net->deviation);
+    dni_release(net->notes);
+    memset(net, 0, sizeof *net);
+}
+
+DN_API dn_matrix dn_matrix_view(dn_real *data, size_t rows, size_t columns) {
+    dn_matrix view;
+    view.rows = rows;
+    view.columns = columns;
+    view.stride = columns;
+    view.data = data;
+    return view;
+}
+
+DN_API dn_matrix dn_net_weights(const dn_net *net, size_t layer) {
+    DN_ASSERT(layer < net->layer_count);
+    const dn_layer *of = &net->layers[layer];
+    size_t rows = of->kind == DN_LAYER_DENSE ? of->inputs : 0;
+    return dn_matrix_view(net->parameters + of->weights, rows, of->outputs);
+}
+
+DN_API dn_matrix dn_net_biases(const dn_net *net, size_t layer) {
+    DN_ASSERT(layer < net->layer_count);
+    const dn_layer *of = &net->layers[layer];
+    size_t rows = of->kind == DN_LAYER_DENSE ? 1 : 0;
+    return dn_matrix_view(net->parameters + of->biases, rows, of->outputs);
+}
+
+static size_t dni_layer_parameters(const dn_layer *layer) {
+    return layer->kind == DN_LAYER_DENSE ? (layer->inputs + 1) * layer->outputs : 0;
+}
+
+/*
+### The summary
+
+A table as other libraries print it: what the net looks like, layer by layer, and
+where the parameters are. The text is written as `snprintf` would write it, so that
+it can be measured first. `dni_text` appends to a buffer that may be too small and
+keeps counting.
+*/
+typedef struct dni_text {
+    char *start;
+    size_t capacity, length;
+} dni_text;
+
+static void dni_text_add(dni_text *text, const char *format, ...) DNI_PRINTF_LIKE(2, 3);
+
+static void dni_text_add(dni_text *text, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    bool fits = text->length < text->capacity;
+    int added = vsnprintf(fits ? text->start + text->length : NULL,
+                          fits ? text->capacity - text->length : 0, format, arguments);
+    va_end(arguments);
+    if (added > 0) text->length += (size_t)added;
+}
+
+/* 118282 as "118,282"; the text must have room for 27 characters. */
+static const char *dni_grouped(size_t number, char *text) {
+    char digits[24];
+    int count = snprintf(digits, sizeof digits, "%zu", number);
+    char *out = text;
+    for (int i = 0; i < count; i++) {
+        if (i > 0 && (count - i) % 3 == 0) *out++ = ',';
+        *out++ = digits[i];
+    }
+    *out = '\0';
+    return text;
+}
+
+DN_API size_t dn_net_summary(const dn_net *net, char *text, size_t capacity) {
+    dni_text out;
+    out.start = text;
+    out.capacity = capacity;
+    out.length = 0;
+    char parameters[32], bytes[32];
+    const char *rule = "----------------------------------------------------------------------\n";
+    if (capacity > 0) text[0] = '\0';
+    dni_text_add(&out, "%-16s %-14s %-16s %10s %10s\n%s", "Layer", "Activation", "Output shape",
+                 "Parameters", "Bytes", rule);
+    dni_text_add(&out, "%-16s %-14s (batch, %zu)\n", "input", "", net->inputs);
+    size_t frozen = 0;
+    for (size_t l = 0; l < net->layer_count; l++) {
+        const dn_layer *layer = &net->layers[l];
+        size_t count = dni_layer_parameters(layer);
+        char name[32], shape[40];
+        if (layer->kind == DN_LAYER_DENSE)
+            (void)snprintf(name, sizeof name, "%zu dense", l);
+        else
+            (void)snprintf(name, sizeof name, "%zu dropout %d%%", l,
+                           (int)(100 * (double)layer->dropout + 0.5));
+        (void)snprintf(shape, sizeof shape, "(batch, %zu)", layer->outputs);
+        dni_text_add(&out, "%-16s %-14s %-16s %10s %10s\n", name,
+                     layer->kind == DN_LAYER_DENSE ? dn_activation_name(layer) : "", shape,
+                     dni_grouped(count, parameters), dni_grouped(count * sizeof(dn_real), bytes));
+        if (count > 0 && layer->freeze_weights) frozen += layer->inputs * layer->outputs;
+        if (count > 0 && layer->freeze_biases) frozen += layer->outputs;
+    }
+    dni_text_add(&out, "%sParameters: %s (%s bytes)", rule,
+                 dni_grouped(net->parameter_count, parameters),
+                 dni_grouped(net->parameter_count * sizeof(dn_real), bytes));
+    if (frozen > 0) dni_text_add(&out, ", %s of them frozen", dni_grouped(frozen, parameters));
+    dni_text_add(&out, "\n");
+    return out.length;
+}
+
+/*
+*How we know that it is right:* `tests/test_layers.c` builds stacks, right and
+wrong, and reads the tables; the mean and the share of zeroes of dropout masks are
+tested there too.
+*/
+
+/*
+## 4. Activations
+
+Without an activation function a stack of layers would be no more than one layer:
+a product of matrices is a matrix. The bend between them is what lets a net
+represent more than straight lines. Backpropagation needs the derivative as well;
+for all of these it follows from the value a = f(z), so that z need not be kept.
+
+| activation | a = f(z) | da/dz | range |
+|---|---|---|---|
+| linear | z | 1 | all numbers |
+| ReLU (Nair, Hinton, 2010) | max(0, z) | 1 if a > 0, else 0 | [0, inf) |
+| leaky ReLU (Maas et al., 2013) | z if z > 0, else 0.01 z | 1 if a > 0, else 0.01 | all numbers |
+| sigmoid | 1 / (1 + exp(-z)) | a (1 - a) | (0, 1) |
+| tanh | (exp(z) - exp(-z)) / (exp(z) + exp(-z)) | 1 - a^2 | (-1, 1) |
+| softmax | exp(z_j) / sum of exp(z_k) | see below | (0, 1), sum 1 |
+
+The formulas stand in the list `DN_ACTIVATIONS` of the interface and nowhere else.
+At 0 ReLU has no derivative; the value 0 taken here is the usual choice.
+
+### Sigmoid without overflow
+
+1 / (1 + exp(-z)) is safe when z is large: exp(-z) vanishes. When z is very negative
+exp(-z) overflows to infinity, and 1/inf = 0 is still the right limit, but digits
+are lost on the way. Both branches below compute with the exponential of a negative
+number only, e = exp(-|z|) <= 1:
+
+    z >= 0:  1 / (1 + e)          z < 0:  e / (1 + e)
+*/
+static dn_real dni_sigmoid(dn_real z) {
+    const dn_real e = dni_exp(z < 0 ? z : -z);
+    return (z < 0 ? e : 1) / (1 + e);
+}
+
+/*
+### Softmax
+
+Softmax turns O numbers into a distribution over O classes.
+
+$$ a_j = \frac{e^{z_j}}{\sum_k e^{z_k}} $$
+
+    a[b,j] = exp(z[b,j] - m) / sum over k of exp(z[b,k] - m),   m = max over k of z[b,k]
+
+Subtracting the largest z cancels out of the fraction and leaves exponents that are
+at most 0, one of them exactly 0: nothing overflows and the sum is at least 1.
+*/
+static dn_real dni_maximum(const dn_real *numbers, size_t count) {
+    dn_real largest = numbers[0];
+    for (size_t i = 1; i < count; i++)
+        if (numbers[i] > largest) largest = numbers[i];
+    return largest;
+}
+
+static void dni_softmax(const dn_real *z, dn_real *a, size_t rows, size_t columns) {
+    for (size_t r = 0; r < rows; r++, z += columns, a += columns) {
+        const dn_real largest = dni_maximum(z, columns);
+        dn_real sum = 0;
+        for (size_t j = 0; j < columns; j++) {
+            a[j] = dni_exp(z[j] - largest);
+            sum += a[j];
+        }
+        for (size_t j = 0; j < columns; j++) a[j] /= sum;
+    }
+}
+
+/*
+### Forward
+
+One loop per activation, each made from its row of the list. `z` and `a` may be the
+same array.
+*/
+static void dni_activate(const dn_layer *layer, const dn_real *from, dn_real *to, size_t rows) {
+    const size_t count = rows * layer->outputs;
+    switch (layer->activation) {
+    case DN_SOFTMAX:
+        dni_softmax(from, to, rows, layer->outputs);
+        return;
+    case DN_CUSTOM:
+        for (size_t i = 0; i < count; i++) to[i] = layer->custom->value(from[i]);
+        return;
+    default:
+        break;
+    }
+#define DNI_ROW(name, text, value, derivative) \
+    if (layer->activation == name)             \
+        for (size_t i = 0; i < count; i++) {   \
+            const dn_real z = from[i];         \
+            to[i] = value;                     \
+        }
+    DN_ACTIVATIONS(DNI_ROW)
+#undef DNI_ROW
+}
+
+/*
+### Backward
+
+Given `delta` = dL/da, the chain rule gives dL/dz in its place.
+
+    elementwise: in the forward pass  a = f(z);   so now:  dz = da * f'(z)
+
+In softmax every output depends on every input: da_k/dz_j = a_k ((j = k) - a_j).
+Summing over k,
+
+$$ \frac{\partial L}{\partial z_j}
+   = \sum_k \frac{\partial L}{\partial a_k} \, a_k \, (\delta_{jk} - a_j)
+   = a_j \left( \frac{\partial L}{\partial a_j} - \sum_k a_k \frac{\partial L}{\partial a_k} \right) $$
+
+    dz[j] = a[j] * (da[j] - sum over k of a[k] * da[k])
+*/
+static void dni_softmax_backward(const dn_real *a, dn_real *delta, size_t rows, size_t columns) {
+    for (size_t r = 0; r < rows; r++, a += columns, delta += columns) {
+        dn_real mean = 0;
+        for (size_t k = 0; k < columns; k++) mean = dni_fma_real(a[k], delta[k], mean);
+        for (size_t j = 0; j < columns; j++) delta[j] = a[j] * (delta[j] - mean);
+    }
+}
+
+static void dni_activate_backward(const dn_layer *layer, const dn_real *z_of, const dn_real *a_of,
+                                  dn_real *delta, size_t rows) {
+    const size_t count = rows * layer->outputs;
+    switch (layer->activation) {
+    case DN_LINEAR:
+        return;
+    case DN_SOFTMAX:
+        dni_softmax_backward(a_of, delta, rows, layer->outputs);
+        return;
+    case DN_CUSTOM:
+        for (size_t i = 0; i < count; i++) delta[i] *= layer->custom->derivative(z_of[i], a_of[i]);
+        return;
+    default:
+        break;
+    }
+#define DNI_ROW(name, text, value, derivative)  \
+    if (layer->activation == name)              \
+        for (size_t i = 0; i < count; i++) {    \
+            const dn_real a = a_of[i];          \
+            delta[i] *= (dn_real)(derivative);  \
+            (void)a;                            \
+        }
+    DN_ACTIVATIONS(DNI_ROW)
+#undef DNI_ROW
+}
+
+/*
+*How we know that it is right:* `tests/test_layers.c` compares each activation with
+its definition in double precision, out to z = +-1e4; `tests/test_gradients.c`
+compares each derivative with central differences.
+*/
+
+/*
+## 5. Losses
+
+A loss says how wrong the outputs p are, given the targets y. Training makes its
+mean over a batch small.
+
+| loss | of one sample | targets y |
+|---|---|---|
+| cross-entropy | -sum_j y_j log p_j | a class, or any distribution |
+| binary cross-entropy | -sum_j (y_j log p_j + (1 - y_j) log(1 - p_j)) | each y_j in [0, 1] |
+| mean squared error | 1/2 sum_j (p_j - y_j)^2 | any numbers |
+
+The sum runs over the O outputs of a sample; the loss of a batch is the mean over
+its B samples. (Some libraries average over the outputs as well: their mean squared
+error is ours times 2/O.) A class label c stands for the one-hot row with y_c = 1; a
+net with a single output takes labels 0 and 1 as y itself.
+
+### Canonical pairs
+
+log p is inaccurate where p is small and infinite where p has been rounded to 0. But
+p is itself made of exponentials of z (here called *logits*), and the logarithm
+undoes them. With m = max_k z_k,
+
+$$ \log p_j = z_j - \Big( m + \log \sum_k e^{z_k - m} \Big) \quad \text{(softmax)}, \qquad
+   \log p_j = -\log(1 + e^{-z_j}) \quad \text{(sigmoid)} $$
+
+so that the loss is computed from z, without rounding p first. And the derivatives
+collapse: behind softmax, cross-entropy has
+
+$$ \frac{\partial L}{\partial z_j} = p_j - y_j \qquad \text{(for } \textstyle\sum_j y_j = 1 \text{)} $$
+
+and the same holds for binary cross-entropy behind sigmoid. All vanishing factors
+have cancelled: a net that is certain and wrong still learns. Table of what is
+computed for one row, with s(z) the sigmoid and plus(z) = log(1 + exp(z)):
+
+| loss, activation | loss of a row | dL/dz_j |
+|---|---|---|
+| cross-entropy, softmax | sum_j y_j (logsumexp(z) - z_j) | p_j sum_k y_k - y_j |
+| binary, sigmoid | sum_j (plus(z_j) - y_j z_j) | p_j - y_j |
+| cross-entropy, sigmoid | sum_j y_j plus(-z_j) | -y_j s(-z_j) |
+| binary, softmax | see below | see below |
+| squared, any | 1/2 sum_j (p_j - y_j)^2 | (p_j - y_j), then the activation's derivative |
+
+Cross-entropy behind a sigmoid looks at the true class alone: nothing pushes the
+other outputs down. It is the formula of a published report and stands here so that
+one can see what it does.
+
+*plus* without overflow: log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|)).
+*/
+static dn_real dni_softplus(dn_real z) {
+    return (z > 0 ? z : 0) + dni_log1p(dni_exp(z > 0 ? -z : z));
+}
+
+/* log of the sum of exp(z[k]) over k, leaving out k = without. */
+static dn_real dni_log_sum_exp(const dn_real *z, size_t count, size_t without) {
+    dn_real largest = -DNI_REAL_MAX, sum = 0;
+    for (size_t k = 0; k < count; k++)
+        if (k != without && !(z[k] <= largest)) largest = z[k];
+    for (size_t k = 0; k < count; k++)
+        if (k != without) sum += dni_exp(z[k] - largest);
+    return largest + dni_log(sum);
+}
+
+/*
+### Targets
+
+`dni_target` reads y_j from whatever the batch has. Rows win over labels, so that a
+batch may carry both: rows for the loss, labels for counting the accuracy.
+*/
+static dn_real dni_target(const dn_batch *batch, size_t outputs, size_t row, size_t j) {
+    if (batch->targets != NULL) return batch->targets[row * outputs + j];
+    const int32_t label = batch->labels[row];
+    if (outputs == 1) return (dn_real)label;
+    return (size_t)label == j ? 1 : 0;
+}
+
+/*
+### Binary cross-entropy behind softmax
+
+An unusual pair, but sound: each class is asked "this one or not?". The delicate
+term is 1 - p_j when p_j is close to 1. It is the share of all the others,
+
+$$ 1 - p_j = \frac{\sum_{k \ne j} e^{z_k}}{\sum_k e^{z_k}}, \qquad
+   \log(1 - p_j) = \operatorname{logsumexp}_{k \ne j}(z) - \operatorname{logsumexp}(z) $$
+
+Only the largest p can exceed 1/2; for the others log1p(-p_j) is accurate. For the
+gradient write g_j = p_j dL/dp_j = (1 - y_j) r_j - y_j, with the odds r_j = p_j / (1 - p_j).
+The formula of chapter 4 gives dz_j = g_j - p_j sum_k g_k. The odds of the largest, m,
+may overflow, so its terms are multiplied out. With G = sum over k != m of g_k:
+
+    dz[m] = (1 - y[m]) p[m] - y[m] (1 - p[m]) - p[m] G
+    dz[j] = g[j] - (1 - y[m]) p[m] s[j] + y[m] p[j] - p[j] G
+
+where s_j = p_j / (1 - p_m) is the softmax among the others, and never overflows.
+*/
+static double dni_binary_softmax_loss(const dn_real *z, const dn_real *p, size_t outputs,
+                                      const dn_batch *batch, size_t row) {
+    const size_t top = dn_largest(p, outputs);
+    const dn_real all = dni_log_sum_exp(z, outputs, outputs);
+    double loss = 0;
+    for (size_t j = 0; j < outputs; j++) {
+        const double y = (double)dni_target(batch, outputs, row, j);
+        const dn_real log_not = outputs == 1 ? -DNI_REAL_MAX
+                                : j == top   ? dni_log_sum_exp(z, outputs, top) - all
+                                             : dni_log1p(-p[j]);
+        if (y != 0) loss = dni_fma(-y, (double)(z[j] - all), loss);
+        if (y != 1) loss = dni_fma(y - 1, (double)log_not, loss);
+    }
+    return loss;
+}
+
+static void dni_binary_softmax_gradient(const dn_real *z, const dn_real *p, size_t outputs,
+                                        const dn_batch *batch, size_t row, dn_real *dz) {
+    const size_t top = dn_largest(p, outputs);
+    const dn_real others = dni_log_sum_exp(z, outputs, top);
+    const dn_real y_top = dni_target(batch, outputs, row, top);
+    const dn_real not_top = dni_exp(others - dni_log_sum_exp(z, outputs, outputs));
+    const dn_real against = (1 - y_top) * p[top];
+    dn_real sum = 0;
+    for (size_t j = 0; j < outputs; j++) {
+        if (j == top) continue;
+        const dn_real y = dni_target(batch, outputs, row, j);
+        dz[j] = dni_fma_real(1 - y, p[j] / (1 - p[j]), -y);
+        sum += dz[j];
+    }
+    for (size_t j = 0; j < outputs; j++) {
+        if (j == top) continue;
+        dz[j] = dni_fma_real(-against, dni_exp(z[j] - others), dz[j]);
+        dz[j] = dni_fma_real(y_top - sum, p[j], dz[j]);
+    }
+    dz[top] = dni_fma_real(-y_top, not_top, dni_fma_real(-p[top], sum, against));
+}
+
+/*
+### The loss of a row
+
+Behind a custom activation there is no known logit; p is then kept away from 0 and 1
+by 1e-7 (as other libraries do) and the definition is used as it stands. The sum is
+kept in double precision and runs in the order of samples and outputs, so that it
+does not depend on how a data set is cut into batches.
+*/
+static dn_real dni_clipped(dn_real p) {
+    const dn_real margin = (dn_real)1e-7;
+    return p < margin ? margin : p > 1 - margin ? 1 - margin : p;
+}
+
+static dn_loss dni_loss_of(const dn_net *net, dn_loss loss) {
+    if (loss != DN_LOSS_DEFAULT) return loss;
+    const dn_activation last = net->layers[net->layer_count - 1].activation;
+    if (last == DN_SOFTMAX) return DN_CROSS_ENTROPY;
+    return last == DN_SIGMOID ? DN_BINARY_CROSS_ENTROPY : DN_MEAN_SQUARED_ERROR;
+}
+
+static double dni_row_loss(dn_activation activation, dn_loss loss, const dn_real *z,
+                           const dn_real *p, size_t outputs, const dn_batch *batch, size_t row) {
+    if (loss == DN_BINARY_CROSS_ENTROPY && activation == DN_SOFTMAX)
+        return dni_binary_softmax_loss(z, p, outputs, batch, row);
+    const bool from_softmax = loss == DN_CROSS_ENTROPY && activation == DN_SOFTMAX;
+    const dn_real log_sum = from_softmax ? dni_log_sum_exp(z, outputs, outputs) : 0;
+    double sum = 0;
+    for (size_t j = 0; j < outputs; j++) {
+        const dn_real y = dni_target(batch, outputs, row, j);
+        if (loss == DN_MEAN_SQUARED_ERROR) {
+            const double difference = (double)p[j] - (double)y;
+            sum = dni_fma(0.5 * difference, difference, sum);
+        } else if (loss == DN_CROSS_ENTROPY) {
+            if (y == 0) continue;
+            const dn_real log_p = from_softmax               ? z[j] - log_sum
+                                  : activation == DN_SIGMOID ? -dni_softplus(-z[j])
+                                                             : dni_log(dni_clipped(p[j]));
+            sum = dni_fma(-(double)y, (double)log_p, sum);
+        } else if (activation == DN_SIGMOID) {
+            sum += (double)dni_fma_real(-y, z[j], dni_softplus(z[j]));
+        } else {
+            const dn_real q = dni_clipped(p[j]);
+            sum = dni_fma(-(double)y, (double)dni_log(q), sum);
+            sum = dni_fma((double)y - 1, (double)dni_log(1 - q), sum);
+        }
+    }
+    return sum;
+}
+
+/* Adds the losses of the rows of the last forward pass to `sum`. */
+static double dni_loss_sum(const dn_net *net, const dn_workspace *workspace, dn_loss loss,
+                           const dn_batch *batch, double sum) {
+    const size_t last = net->layer_count - 1, outputs = net->outputs;
+    loss = dni_loss_of(net, loss);
+    for (size_t row = 0; row < batch->count; row++)
+        sum += dni_row_loss(net->layers[last].activation, loss, workspace->z[last] + row * outputs,
+                            workspace->a[last] + row * outputs, outputs, batch, row);
+    return sum;
+}
+
+DN_API double dn_loss_value(const dn_net *net, const dn_workspace *workspace, dn_loss loss,
+                            const dn_batch *batch) {
+    DN_ASSERT(batch->count > 0 && batch->count == workspace->count);
+    return dni_loss_sum(net, workspace, loss, batch, 0) / (double)batch->count;
+}
+
+/*
+### Its gradient
+
+The gradient of the *mean* loss, hence the division by B, which happens once, here:
+from this point backwards every gradient is already that of the mean.
+
+| what | shape |
+|---|---|
+| z, p, delta | [B, O] |
+*/
+static void dni_row_gradient(dn_activation activation, dn_loss loss, const dn_real *z,
+                             const dn_real *p, size_t outputs, const dn_batch *batch, size_t row,
+                             dn_real *delta) {
+    if (loss == DN_BINARY_CROSS_ENTROPY && activation == DN_SOFTMAX) {
+        dni_binary_softmax_gradient(z, p, outputs, batch, row, delta);
+        return;
+    }
+    dn_real y_sum = 0;
+    if (activation == DN_SOFTMAX)
+        for (size_t j = 0; j < outputs; j++) y_sum += dni_target(batch, outputs, row, j);
+    for (size_t j = 0; j < outputs; j++) {
+        const dn_real y = dni_target(batch, outputs, row, j);
+        if (loss == DN_MEAN_SQUARED_ERROR) delta[j] = p[j] - y;
+        else if (activation == DN_SOFTMAX) delta[j] = dni_fma_real(p[j], y_sum, -y);
+        else if (activation == DN_SIGMOID)
+            delta[j] = loss == DN_CROSS_ENTROPY ? -y * dni_sigmoid(-z[j]) : p[j] - y;
+        else if (loss == DN_CROSS_ENTROPY) delta[j] = -y / dni_clipped(p[j]);
+        else delta[j] = (1 - y) / (1 - dni_clipped(p[j])) - y / dni_clipped(p[j]);
+    }
+}
+
+/* Is the gradient above already dL/dz (true), or dL/da, to be sent through the activation? */
+static bool dni_loss_reaches_z(dn_activation activation, dn_loss loss) {
+    return loss != DN_MEAN_SQUARED_ERROR && activation != DN_CUSTOM;
+}
+
+static void dni_loss_gradient(const dn_net *net, const dn_workspace *workspace, dn_loss loss,
+                              const dn_batch *batch, dn_real *delta) {
+    const size_t last = net->layer_count - 1, outputs = net->outputs;
+    const dn_layer *layer = &net->layers[last];
+    const dn_real *z = workspace->z[last], *p = workspace->a[last];
+    const dn_real share = 1 / (dn_real)batch->count;
+    loss = dni_loss_of(net, loss);
+    for (size_t row = 0; row < batch->count; row++)
+        dni_row_gradient(layer->activation, loss, z + row * outputs, p + row * outputs, outputs,
+                         batch, row, delta + row * outputs);
+    if (!dni_loss_reaches_z(layer->activation, loss))
+        dni_activate_backward(layer, z, p, delta, batch->count);
+    for (size_t i = 0; i < batch->count * outputs; i++) delta[i] *= share;
+}
+
+/*
+### What does not fit together
+
+Cross-entropy takes the logarithm of its inputs: they must be probabilities. Behind
+a linear, ReLU or tanh layer it has no meaning, and the library says so instead of
+training on NaN.
+*/
+DN_API dn_status dn_loss_check(const dn_net *net, dn_loss loss, dn_error *error) {
+    dn_status status = dni_net_check(net, error);
+    if (status != DN_OK) return status;
+    const dn_layer *last = &net->layers[net->layer_count - 1];
+    if (last->kind != DN_LAYER_DENSE)
+        return dni_fail(error, DN_ERROR_ARGUMENT, "the last layer must be dense, not dropout");
+    if ((unsigned)loss > DN_MEAN_SQUARED_ERROR)
+        return dni_fail(error, DN_ERROR_ARGUMENT, "unknown loss %d", (int)loss);
+    loss = dni_loss_of(net, loss);
+    if (loss != DN_MEAN_SQUARED_ERROR && last->activation != DN_SIGMOID &&
+        last->activation != DN_SOFTMAX && last->activation != DN_CUSTOM)
+        return dni_fail(error, DN_ERROR_ARGUMENT,
+                        "%s needs probabilities: end the net with DN_SOFTMAX or DN_SIGMOID "
+                        "instead of %s",
+                        loss == DN_CROSS_ENTROPY ? "cross-entropy" : "binary cross-entropy",
+                        dn_activation_name(last));
+    return DN_OK;
+}
+
+/*
+*How we know that it is right:* `tests/test_losses.c` compares each pair with the
+definition, and at z = +-1e4 with the limits; `tests/test_gradients.c` compares the
+gradients with central differences.
+*/
+
+/*
+## 6. Backpropagation
+
+How much does the loss change when one weight changes? Asked for each of a hundred
+thousand weights separately, the question would cost a hundred thousand forward
+passes. Backpropagation (Rumelhart, Hinton and Williams, 1986) answers it for all of
+them at the price of about two: it applies the chain rule from the loss backwards,
+and every layer reuses what the layer behind it has found.
+
+For one dense layer, with dz = dL/dz given:
+
+$$ \frac{\partial L}{\partial w_{io}} = \sum_b x_{bi} \, \frac{\partial L}{\partial z_{bo}}, \qquad
+   \frac{\partial L}{\partial b_o} = \sum_b \frac{\partial L}{\partial z_{bo}}, \qquad
+   \frac{\partial L}{\partial x_{bi}} = \sum_o \frac{\partial L}{\partial z_{bo}} \, w_{io} $$
+
+    forward: z[b,o] += x[b,i] * w[i,o];   so now:  dw[i,o] += x[b,i] * dz[b,o]
+                                                   dx[b,i] += dz[b,o] * w[i,o]
+    forward: z[b,o] += bias[o];           so now:  dbias[o] += dz[b,o]
+
+All three follow from one rule: where x, w enter z as a product, the gradient of one
+factor is the other factor times dz, and where a value was used several times, its
+gradients are added. As products of matrices:
+
+| what | product | shapes |
+|---|---|---|
+| forward | Z = X W | [B,O] = [B,I] [I,O] |
+| weight gradient | dW = X^T dZ | [I,O] = [I,B] [B,O] |
+| input gradient | dX = dZ W^T | [B,I] = [B,O] [O,I] |
+
+dX is what the layer before needs as its da. The first layer need not compute it:
+nobody asks how to change the pixels.
+
+### The workspace
+
+Going back needs the numbers of the way forward: x of every layer. The workspace
+keeps them for one batch, in one block of memory.
+
+    layer 0: a [B,O]     layer 1: a [B,O]     ...     last layer: z [B,O], a [B,O]
+    delta[0], delta[1]: [B, widest layer], by turns dz of a layer and dx of it
+
+The z of a layer is kept apart from its a only where both are wanted: in the last
+layer, whose loss is computed from logits, and for a custom activation, whose
+derivative may ask for z. A dropout layer keeps its mask in the place of z.
+*/
+static bool dni_keeps_z(const dn_net *net, size_t layer) {
+    const dn_layer *of = &net->layers[layer];
+    return layer + 1 == net->layer_count || of->kind == DN_LAYER_DROPOUT ||
+           of->activation == DN_CUSTOM;
+}
+
+static size_t dni_widest(const dn_net *net) {
+    size_t widest = 0;
+    for (size_t l = 0; l < net->layer_count; l++)
+        if (net->layers[l].outputs > widest) widest = net->layers[l].outputs;
+    return widest;
+}
+
+/* `batch` rows of `columns` numbers, rounded up so that the next array is aligned too. */
+static bool dni_rounded_size(size_t batch, size_t columns, size_t *count) {
+    const size_t unit = DNI_ALIGNMENT / sizeof(dn_real);
+    size_t bytes;
+    if (!dni_multiply_sizes(batch, columns, count)) return false;
+    if (!dni_add_sizes(*count, unit - 1, count)) return false;
+    *count -= *count % unit;
+    return dni_multiply_sizes(*count, sizeof(dn_real), &bytes);
+}
+
+static bool dni_workspace_count(const dn_net *net, size_t batch, size_t *count) {
+    size_t part;
+    if (!dni_rounded_size(batch, dni_widest(net), &part)) return false;
+    if (!dni_multiply_sizes(part, 2, count)) return false;
+    for (size_t l = 0; l < net->layer_count; l++) {
+        if (!dni_rounded_size(batch, net->layers[l].outputs, &part)) return false;
+        if (!dni_add_sizes(*count, part, count)) return false;
+        if (dni_keeps_z(net, l) && !dni_add_sizes(*count, part, count)) return false;
+    }
+    return true;
+}
+
+DN_API dn_status dn_workspace_init(dn_workspace *workspace, const dn_net *net, size_t batch,
+                                   dn_error *error) {
+    memset(workspace, 0, sizeof *workspace);
+    dn_status status = dni_net_check(net, error);
+    if (status != DN_OK) return status;
+    size_t count = 0;
+    if (batch == 0) return dni_fail(error, DN_ERROR_ARGUMENT, "a workspace needs a batch of >= 1");
+    if (!dni_workspace_count(net, batch, &count))
+        return dni_fail(error, DN_ERROR_TOO_LARGE, "a batch of %zu samples is too large", batch);
+
+    dn_real **pointers = (dn_real **)dni_allocate(2 * net->layer_count, sizeof *pointers);
+    dn_real *numbers = (dn_real *)dni_allocate_zero(count, sizeof *numbers);
+    if (pointers == NULL || numbers == NULL) {
+        dni_release(pointers);
+        dni_release(numbers);
+        return dni_fail(error, DN_ERROR_MEMORY, "no memory for the activations of %zu samples",
+                        batch);
+    }
+    workspace->owned = numbers;
+    workspace->batch = batch;
+    workspace->z = pointers;
+    workspace->a = pointers + net->layer_count;
+    size_t part = 0;
+    for (size_t l = 0; l < net->layer_count; l++) {
+        (void)dni_rounded_size(batch, net->layers[l].outputs, &part);
+        workspace->a[l] = workspace->z[l] = numbers;
+        numbers += part;
+        if (!dni_keeps_z(net, l)) continue;
+        workspace->a[l] = numbers;
+        numbers += part;
+    }
+    (void)dni_rounded_size(batch, dni_widest(net), &part);
+    workspace->delta[0] = numbers;
+    workspace->delta[1] = numbers + part;
+    return DN_OK;
+}
+
+DN_API void dn_workspace_free(dn_workspace *workspace) {
+    dni_release(workspace->z); /* and a, in the same block */
+    dni_release(workspace->owned);
+    memset(workspace, 0, sizeof *workspace);
+}
+
+/*
+### Forward
+
+z starts as the bias in every row; the product adds to it.
+*/
+static void dni_affine(const dn_net *net, const dn_layer *layer, const dn_real *inputs, size_t rows,
+                       dn_real *z) {
+    const dn_real *biases = net->parameters + layer->biases;
+    for (size_t b = 0; b < rows; b++)
+        memcpy(z + b * layer->outputs, biases, layer->outputs * sizeof *z);
+    dn_matrix_multiply(DN_A_B, dn_matrix_view((dn_real *)(uintptr_t)inputs, rows, layer->inputs),
+                       dn_matrix_view(net->parameters + layer->weights, layer->inputs,
+                                      layer->outputs),
+                       dn_matrix_view(z, rows, layer->outputs), true);
+}
+
+static void dni_dense_forward(const dn_net *net, const dn_layer *layer, const dn_real *inputs,
+                              size_t rows, dn_real *z, dn_real *a) {
+    dni_affine(net, layer, inputs, rows, z);
+    dni_activate(layer, z, a, rows);
+}
+
+static void dni_dropout_forward(const dn_layer *layer, const dn_real *inputs, size_t rows,
+                                dn_real *mask, dn_real *a, dn_random *dropout) {
+    const size_t count = rows * layer->outputs;
+    if (dropout == NULL) {
+        memcpy(a, inputs, count * sizeof *a);
+        return;
+    }
+    dni_dropout_mask(dropout, layer->dropout, count, mask);
+    for (size_t i = 0; i < count; i++) a[i] = inputs[i] * mask[i];
+}
+
+DN_API const dn_real *dn_forward(const dn_net *net, dn_workspace *workspace,
+                                 const dn_real *inputs, size_t count, dn_random *dropout) {
+    DN_ASSERT(net->layer_count > 0 && count <= workspace->batch);
+    workspace->count = count;
+    workspace->dropped = dropout != NULL;
+    for (size_t l = 0; l < net->layer_count; l++) {
+        const dn_layer *layer = &net->layers[l];
+        if (layer->kind == DN_LAYER_DENSE)
+            dni_dense_forward(net, layer, inputs, count, workspace->z[l], workspace->a[l]);
+        else
+            dni_dropout_forward(layer, inputs, count, workspace->z[l], workspace->a[l], dropout);
+        inputs = workspace->a[l];
+    }
+    return inputs;
+}
+
+/*
+### Penalties
+
+A penalty keeps weights small, so that no single input decides too much. L2 (*weight
+decay*, *ridge*) shrinks every weight in proportion; L1 (*lasso*; Tibshirani, 1996)
+pulls every weight towards zero with the same force and leaves many of them at zero.
+
+$$ P(w) = \lambda_1 \sum |w| + \frac{\lambda_2}{2} \sum w^2, \qquad
+   \frac{\partial P}{\partial w} = \lambda_1 \operatorname{sign}(w) + \lambda_2 w $$
+
+    loss += l1 * |w| + l2/2 * w * w;   so now:  dw += l1 * sign(w) + l2 * w
+
+Biases are not penalised: they move a unit's threshold and cannot blow up a sum.
+*/
+DN_API double dn_penalty_value(const dn_net *net, dn_penalty penalty) {
+    double absolute = 0, square = 0;
+    for (size_t l = 0; l < net->layer_count; l++) {
+        const dn_matrix w = dn_net_weights(net, l);
+        for (size_t i = 0; i < w.rows * w.columns; i++) {
+            absolute += fabs((double)w.data[i]);
+            square = dni_fma((double)w.data[i], (double)w.data[i], square);
+        }
+    }
+    return dni_fma((double)penalty.l1, absolute, 0.5 * (double)penalty.l2 * square);
+}
+
+static void dni_penalty_gradient(const dn_real *w, size_t count, dn_penalty penalty, dn_real *dw) {
+    for (size_t i = 0; i < count; i++) {
+        const dn_real sign = w[i] > 0 ? (dn_real)1 : w[i] < 0 ? (dn_real)-1 : 0;
+        dw[i] = dni_fma_real(penalty.l2, w[i], dni_fma_real(penalty.l1, sign, dw[i]));
+    }
+}
+
+/*
+### Backward
+
+The heart of the library. `delta` holds dL/da of layer l when the loop arrives at it
+(for the last layer, already dL/dz), and dL/dz after the activation's step.
+*/
+static void dni_dense_backward(const dn_net *net, const dn_layer *layer, const dn_real *inputs,
+                               size_t rows, const dn_real *dz, dn_penalty penalty,
+                               dn_real *gradient) {
+    const size_t in = layer->inputs, out = layer->outputs;
+    dn_real *dw = gradient + layer->weights, *dbias = gradient + layer->biases;
+    if (layer->freeze_weights) {
+        memset(dw, 0, in * out * sizeof *dw);
+    } else {
+        dn_matrix_multiply(DN_AT_B, dn_matrix_view((dn_real *)(uintptr_t)inputs, rows, in),
+                           dn_matrix_view((dn_real *)(uintptr_t)dz, rows, out),
+                           dn_matrix_view(dw, in, out), false);
+        if (penalty.l1 != 0 || penalty.l2 != 0)
+            dni_penalty_gradient(net->parameters + layer->weights, in * out, penalty, dw);
+    }
+    memset(dbias, 0, out * sizeof *dbias);
+    if (layer->freeze_biases) return;
+    for (size_t b = 0; b < rows; b++)
+        for (size_t o = 0; o < out; o++) dbias[o] += dz[b * out + o];
+}
+
+static void dni_dropout_backward(const dn_real *mask, dn_real *delta, size_t count) {
+    for (size_t i = 0; i < count; i++) delta[i] *= mask[i];
+}
+
+DN_API void dn_backward(const dn_net *net, dn_workspace *workspace, dn_loss loss,
+                        const dn_batch *batch, dn_penalty penalty, dn_real *gradient) {
+    DN_ASSERT(batch->count > 0 && batch->count == workspace->count);
+    const size_t rows = batch->count, last = net->layer_count - 1;
+    dn_real *delta = workspace->delta[0], *spare = workspace->delta[1];
+    dni_loss_gradient(net, workspace, loss, batch, delta);
+
+    size_t first_dense = 0;
+    while (net->layers[first_dense].kind != DN_LAYER_DENSE) first_dense++;
+    for (size_t l = last + 1; l-- > first_dense;) {
+        const dn_layer *layer = &net->layers[l];
+        const dn_real *inputs = l == 0 ? batch->inputs : workspace->a[l - 1];
+        if (layer->kind == DN_LAYER_DROPOUT) {
+            if (workspace->dropped)
+                dni_dropout_backward(workspace->z[l], delta, rows * layer->outputs);
+            continue;
+        }
+        if (l != last)
+            dni_activate_backward(layer, workspace->z[l], workspace->a[l], delta, rows);
+        dni_dense_backward(net, layer, inputs, rows, delta, penalty, gradient);
+        if (l == first_dense) break;
+        dn_matrix_multiply(DN_A_BT, dn_matrix_view(delta, rows, layer->outputs),
+                           dn_net_weights(net, l), dn_matrix_view(spare, rows, layer->inputs),
+                           false);
+        dn_real *swap = delta;
+        delta = spare;
+        spare = swap;
+    }
+}
+
+/*
+*How we know that it is right:* the next chapter, and `tests/test_golden.c`, which
+compares activations, losses and gradients with those of PyTorch.
+*/
+
+/*
+## 7. Checking gradients
+
+A wrong gradient does not crash. It trains, a little worse, and nobody notices: in
+published programs biases were never trained, a derivative was taken at the wrong
+place, a hidden layer received its neighbour's errors, and the reports on them drew
+conclusions. The cure is to compare with the definition of the derivative:
+
+$$ \frac{\partial L}{\partial w} \approx \frac{L(w + \epsilon) - L(w - \epsilon)}{2 \epsilon} $$
+
+    numerical = (loss at w + epsilon  -  loss at w - epsilon) / (2 epsilon)
+
+The central difference has an error of order epsilon^2 (the terms of even order
+cancel). Rounding adds an error of order u/epsilon, u being the precision of the
+numbers, so that the sum is smallest near epsilon = u^(1/3): about 1e-5 in double and
+5e-3 in single precision. A check worth its name is done in double precision, where
+the two agree to about 1e-9; in single precision three digits are all one can expect.
+
+Two traps. Dropout must use the *same* mask on both sides: the generator is copied
+before each pass. And at a kink (ReLU at z = 0, L1 at w = 0) the two sides have
+different slopes; the check is then right to disagree.
+
+The error is relative, |one - other| / (|one| + |other|): an absolute bound would call
+any two small numbers equal, even when they have opposite signs.
+*/
+typedef struct dni_check {
+    dn_net *net;
+    dn_workspace *workspace;
+    const dn_batch *batch;
+    dn_loss loss;
+    dn_penalty penalty;
+} dni_check;
+
+static double dni_check_loss(const dni_check *check) {
+    dn_random mask = check->net->random;
+    (void)dn_forward(check->net, check->workspace, check->batch->inputs, check->batch->count,
+                     &mask);
+    return dn_loss_value(check->net, check->workspace, check->loss, check->batch) +
+           dn_penalty_value(check->net, check->penalty);
+}
+
+static double dni_numerical_derivative(const dni_check *check, size_t parameter, dn_real epsilon) {
+    dn_real *w = &check->net->parameters[parameter];
+    const dn_real start = *w;
+    *w = start + epsilon;
+    const double above = (double)*w, loss_above = dni_check_loss(check);
+    *w = start - epsilon;
+    const double below = (double)*w, loss_below = dni_check_loss(check);
+    *w = start;
+    return (loss_above - loss_below) / (above - below); /* the step as it was rounded */
+}
+
+static void dni_check_range(const dni_check *check, size_t layer, bool is_bias,
+                            const dn_real *gradient, dn_real epsilon, dn_gradient_report *report) {
+    const dn_layer *of = &check->net->layers[layer];
+    const size_t first = is_bias ? of->biases : of->weights;
+    const size_t count = is_bias ? of->outputs : of->inputs * of->outputs;
+    for (size_t i = 0; i < count; i++) {
+        const double one = (double)gradient[first + i];
+        const double other = dni_numerical_derivative(check, first + i, epsilon);
+        const double size = fabs(one) + fabs(other);
+        const double error = fabs(one - other) / (size > 1e-8 ? size : 1e-8);
+        report->checked++;
+        if (error <= report->error) continue; /* a NaN goes on: it is the worst of all */
+        report->parameter = first + i;
+        report->layer = layer;
+        report->is_bias = is_bias;
+        report->row = i / of->outputs;
+        report->column = i % of->outputs;
+        report->backpropagated = one;
+        report->numerical = other;
+        report->error = error == error ? error : (double)INFINITY;
+    }
+}
+
+DN_API dn_status dn_gradient_check(dn_net *net, dn_loss loss, const dn_batch *batch,
+                                   dn_penalty penalty, const dn_real *gradient, dn_real epsilon,
+                                   dn_gradient_report *report, dn_error *error) {
+    memset(report, 0, sizeof *report);
+    report->error = -1;
+    dn_status status = dn_loss_check(net, loss, error);
+    if (status != DN_OK) return status;
+    if (!(epsilon > 0) || batch->count == 0)
+        return dni_fail(error, DN_ERROR_ARGUMENT,
+                        "a gradient check needs epsilon > 0 and a sample, got %g and %zu",
+                        (double)epsilon, batch->count);
+    dn_workspace workspace;
+    status = dn_workspace_init(&workspace, net, batch->count, error);
+    if (status != DN_OK) return status;
+    dn_real *own = (dn_real *)dni_allocate(net->parameter_count, sizeof *own);
+    if (own == NULL) {
+        dn_workspace_free(&workspace);
+        return dni_fail(error, DN_ERROR_MEMORY, "no memory for a gradient of %zu numbers",
+                        net->parameter_count);
+    }
+    dni_check check;
+    check.net = net;
+    check.workspace = &workspace;
+    check.batch = batch;
+    check.loss = loss;
+    check.penalty = penalty;
+    if (gradient == NULL) {
+        (void)dni_check_loss(&check);
+        dn_backward(net, &workspace, loss, batch, penalty, own);
+        gradient = own;
+    }
+    for (size_t l = 0; l < net->layer_count; l++) {
+        const dn_layer *layer = &net->layers[l];
+        if (layer->kind != DN_LAYER_DENSE) continue;
+        if (!layer->freeze_weights)
+            dni_check_range(&check, l, false, gradient, epsilon, report);
+        if (!layer->freeze_biases) dni_check_range(&check, l, true, gradient, epsilon, report);
+    }
+    dni_release(own);
+    dn_workspace_free(&workspace);
+    return DN_OK;
+}
+
+/*
+*How we know that it is right:* `tests/test_gradients.c` checks every activation with
+every loss that may follow it, at depths 1 to 3, with and without penalties and
+dropout, to 1e-7; and it hands over gradients that have been made wrong on purpose,
+which the check must catch and locate.
+
+## 8. Initialisation
+
+If all weights of a layer started equal, all its units would compute the same and
+receive the same gradient for ever: they must start different, hence random. How
+large? A sum of I products with independent weights of variance v has I v times the
+variance of its inputs. Through many layers this factor multiplies, and the signal
+dies or explodes unless I v is about 1:
+
+| scheme | variance of a weight | made for |
+|---|---|---|
+| LeCun (1998) | 1 / I | linear, tanh near zero |
+| Glorot, Bengio (2010) | 2 / (I + O): a compromise between forward and backward | tanh, sigmoid, softmax |
+| He et al. (2015) | 2 / I: a ReLU kills half of the variance | ReLU and its kin |
+
+Each comes normal or uniform. A uniform number on [-r, r) has variance r^2 / 3, so
+that r = sqrt(3 v). Biases start at zero: the weights already break the symmetry.
+*/
+static double dni_variance(dn_initialization kind, size_t inputs, size_t outputs) {
+    switch (kind) {
+    case DN_INITIALIZE_HE_NORMAL:
+    case DN_INITIALIZE_HE_UNIFORM: return 2 / (double)inputs;
+    case DN_INITIALIZE_GLOROT_NORMAL:
+    case DN_INITIALIZE_GLOROT_UNIFORM: return 2 / ((double)inputs + (double)outputs);
+    default: return 1 / (double)inputs; /* LeCun */
+    }
+}
+
+static void dni_initialize(dn_random *random, const dn_initializer *initializer, bool is_weight,
+                           dn_activation activation, size_t inputs, size_t outputs,
+                           dn_real *values) {
+    const size_t count = is_weight ? inputs * outputs : outputs;
+    dn_initialization kind = initializer->kind;
+    if (kind == DN_INITIALIZE_DEFAULT) {
+        const bool rectified = activation == DN_RELU || activation == DN_LEAKY_RELU;
+        kind = !is_weight  ? DN_INITIALIZE_ZERO
+               : rectified ? DN_INITIALIZE_HE_NORMAL
+                           : DN_INITIALIZE_GLOROT_UNIFORM;
+    }
+    const double deviation = sqrt(dni_variance(kind, inputs, outputs));
+    double a = (double)initializer->a, b = (double)initializer->b;
+    bool normal = false;
+    switch (kind) {
+    case DN_INITIALIZE_GIVEN:
+        memcpy(values, initializer->given, count * sizeof *values);
+        return;
+    case DN_INITIALIZE_NORMAL:
+        normal = true;
+        break;
+    case DN_INITIALIZE_UNIFORM:
+        break;
+    case DN_INITIALIZE_HE_NORMAL:
+    case DN_INITIALIZE_GLOROT_NORMAL:
+    case DN_INITIALIZE_LECUN_NORMAL:
+        a = 0;
+        b = deviation;
+        normal = true;
+        break;
+    case DN_INITIALIZE_HE_UNIFORM:
+    case DN_INITIALIZE_GLOROT_UNIFORM:
+    case DN_INITIALIZE_LECUN_UNIFORM:
+        b = sqrt(3.0) * deviation;
+        a = -b;
+        break;
+    default:
+        memset(values, 0, count * sizeof *values);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        values[i] = (dn_real)(normal ? dni_fma(b, dn_random_normal(random), a)
+                                     : dni_fma(b - a, dn_random_uniform(random), a));
+}
+
+/*
+*How we know that it is right:* `tests/test_layers.c` measures mean, variance and
+bounds of each scheme.
+*/
+
+/*
+## 9. Optimizers
+
+The gradient says in which direction the loss grows fastest *here*. An optimizer
+makes a step the other way, and remembers something of the steps before. With g the
+gradient, w a parameter, eta the learning rate:
+
+| optimizer | memory | step |
+|---|---|---|
+| SGD (Robbins, Monro, 1951) | none | w -= eta g |
+| momentum (Polyak, 1964) | v = mu v + g | w -= eta v |
+| weighted momentum | v = mu v + (1 - mu) g | w -= eta v |
+| Nesterov (1983; Sutskever et al., 2013) | v = mu v + g | w -= eta (g + mu v) |
+| RMSprop (Tieleman, Hinton, 2012) | s = rho s + (1 - rho) g^2 | w -= eta g / (sqrt(s) + epsilon) |
+| Adam (Kingma, Ba, 2015) | m = beta1 m + (1 - beta1) g, s = beta2 s + (1 - beta2) g^2 | w -= eta m' / (sqrt(s') + epsilon) |
+
+Momentum averages the direction: what points the same way step after step adds up
+(to 1/(1-mu) times one gradient), what oscillates cancels. The weighted form is the
+same with a learning rate that is 1/(1-mu) times larger. RMSprop and Adam divide by
+the recent size of the gradient, parameter by parameter, so that rarely used weights
+take steps as large as busy ones.
+
+Adam's two averages start at zero and are too small at first. After t steps they hold
+the fraction 1 - beta^t of their final weight, so that they are divided by it:
+
+$$ m' = \frac{m}{1 - \beta_1^t}, \qquad s' = \frac{s}{1 - \beta_2^t} $$
+
+*Decoupled weight decay* (AdamW; Loshchilov, Hutter, 2019) shrinks the weights directly,
+w -= eta lambda w, instead of adding lambda w to the gradient, where Adam would divide
+it by the gradient's size again. `shrink` does the same without the factor eta, as
+some published programs do. Like penalties, both leave biases alone.
+*/
+static dn_optimizer dni_optimizer(dn_optimizer_kind kind, dn_real learning_rate) {
+    dn_optimizer optimizer;
+    memset(&optimizer, 0, sizeof optimizer);
+    optimizer.kind = kind;
+    optimizer.learning_rate = learning_rate;
+    return optimizer;
+}
+
+static dn_optimizer dni_momentum_optimizer(dn_optimizer_kind kind, dn_real learning_rate,
+                                           dn_real momentum) {
+    dn_optimizer optimizer = dni_optimizer(kind, learning_rate);
+    optimizer.momentum = momentum;
+    return optimizer;
+}
+
+DN_API dn_optimizer dn_sgd(dn_real learning_rate) { return dni_optimizer(DN_SGD, learning_rate); }
+
+DN_API dn_optimizer dn_momentum(dn_real learning_rate, dn_real momentum) {
+    return dni_momentum_optimizer(DN_MOMENTUM, learning_rate, momentum);
+}
+
+DN_API dn_optimizer dn_weighted_momentum(dn_real learning_rate, dn_real momentum) {
+    return dni_momentum_optimizer(DN_WEIGHTED_MOMENTUM, learning_rate, momentum);
+}
+
+DN_API dn_optimizer dn_nesterov(dn_real learning_rate, dn_real momentum) {
+    return dni_momentum_optimizer(DN_NESTEROV, learning_rate, momentum);
+}
+
+DN_API dn_optimizer dn_rmsprop(dn_real learning_rate) {
+    dn_optimizer optimizer = dni_optimizer(DN_RMSPROP, learning_rate);
+    optimizer.square_decay = (dn_real)0.99;
+    optimizer.epsilon = (dn_real)1e-8;
+    return optimizer;
+}
+
+DN_API dn_optimizer dn_adam(dn_real learning_rate) {
+    dn_optimizer optimizer = dni_optimizer(DN_ADAM, learning_rate);
+    optimizer.momentum = (dn_real)0.9;
+    optimizer.square_decay = (dn_real)0.999;
+    optimizer.epsilon = (dn_real)1e-8;
+    return optimizer;
+}
+
+DN_API dn_optimizer dn_adamw(dn_real learning_rate, dn_real weight_decay) {
+    dn_optimizer optimizer = dn_adam(learning_rate);
+    optimizer.weight_decay = weight_decay;
+    return optimizer;
+}
+
+/*
+### The memory of an optimizer
+
+One vector for momentum, one for RMSprop, two for Adam, laid out as the parameters.
+*/
+DN_API dn_status dn_optimizer_init(dn_optimizer_state *state, const dn_optimizer *optimizer,
+                                   const dn_net *net, dn_error *error) {
+    const dn_optimizer_kind kind = optimizer->kind;
+    const bool first = kind == DN_MOMENTUM || kind == DN_WEIGHTED_MOMENTUM || kind == DN_NESTEROV ||
+                       kind == DN_ADAM;
+    const bool second = kind == DN_RMSPROP || kind == DN_ADAM;
+    memset(state, 0, sizeof *state);
+    if (kind == DN_OPTIMIZER_DEFAULT || kind > DN_ADAM)
+        return dni_fail(error, DN_ERROR_ARGUMENT,
+                        "make the optimizer with dn_sgd, dn_adam or another of their kind");
+    state->count = net->parameter_count;
+    state->momentum_power = state->square_power = 1;
+    if (first) state->first = (dn_real *)dni_allocate_zero(state->count, sizeof(dn_real));
+    if (second) state->second = (dn_real *)dni_allocate_zero(state->count, sizeof(dn_real));
+    if ((first && state->first == NULL) || (second && state->second == NULL)) {
+        dn_optimizer_free(state);
+        return dni_fail(error, DN_ERROR_MEMORY, "no memory for the optimizer's state of %zu numbers",
+                        net->parameter_count);
+    }
+    return DN_OK;
+}
+
+DN_API void dn_optimizer_free(dn_optimizer_state *state) {
+    dni_release(state->first);
+    dni_release(state->second);
+    memset(state, 0, sizeof *state);
+}
+
+/*
+### One step
+
+The same few lines for each parameter. `dni_update` does it for one range of the
+vector: the weights of a layer, which decay, or its biases, which do not. The factors
+that do not depend on the parameter are computed once per step.
+*/
+typedef struct dni_step {
+    dn_optimizer_kind kind;
+    dn_real rate;      /* learning rate; for Adam divided by 1 - beta1^t */
+    dn_real momentum;  /* mu, beta1 */
+    dn_real fresh;     /* what the new gradient counts: 1, 1 - mu or 1 - beta1 */
+    dn_real square_decay, square_fresh; /* rho and 1 - rho; beta2 and 1 - beta2 */
+    dn_real root_scale; /* 1 / sqrt(1 - beta2^t) for Adam, else 1 */
+    dn_real epsilon;
+    dn_real decay;     /* the share of w that is taken away */
+} dni_step;
+
+static void dni_update(const dni_step *step, size_t count, dn_real *w, const dn_real *gradient,
+                       dn_real *first, dn_real *second) {
+    for (size_t i = 0; i < count; i++) {
+        const dn_real g = gradient[i];
+        dn_real direction = g, value = dni_fma_real(-step->decay, w[i], w[i]);
+        if (first != NULL)
+            direction = first[i] = dni_fma_real(step->momentum, first[i], step->fresh * g);
+        if (step->kind == DN_NESTEROV) direction = dni_fma_real(step->momentum, direction, g);
+        if (second != NULL) {
+            second[i] = dni_fma_real(step->square_decay, second[i], step->square_fresh * g * g);
+            direction /= dni_fma_real(dni_sqrt_real(second[i]), step->root_scale, step->epsilon);
+        }
+        w[i] = dni_fma_real(-step->rate, direction, value);
+    }
+}
+
+static dni_step dni_step_begin(const dn_optimizer *optimizer, dn_optimizer_state *state) {
+    dni_step step;
+    state->steps++;
+    state->momentum_power *= (double)optimizer->momentum;
+    state->square_power *= (double)optimizer->square_decay;
+    step.kind = optimizer->kind;
+    step.rate = optimizer->learning_rate;
+    step.momentum = optimizer->momentum;
+    step.fresh = 1;
+    step.square_decay = optimizer->square_decay;
+    step.square_fresh = 1 - optimizer->square_decay;
+    step.root_scale = 1;
+    step.epsilon = optimizer->epsilon;
+    step.decay = dni_fma_real(optimizer->learning_rate, optimizer->weight_decay, optimizer->shrink);
+    if (step.kind == DN_WEIGHTED_MOMENTUM || step.kind == DN_ADAM) step.fresh = 1 - step.momentum;
+    if (step.kind == DN_ADAM) {
+        step.rate = (dn_real)((double)step.rate / (1 - state->momentum_power));
+        step.root_scale = (dn_real)(1 / sqrt(1 - state->square_power));
+    }
+    return step;
+}
+
+static void dni_update_range(const dni_step *step, dn_optimizer_state *state, dn_net *net,
+                             const dn_real *gradient, size_t start, size_t count) {
+    dni_update(step, count, net->parameters + start, gradient + start,
+               state->first != NULL ? state->first + start : NULL,
+               state->second != NULL ? state->second + start : NULL);
+}
+
+DN_API void dn_optimizer_step(const dn_optimizer *optimizer, dn_optimizer_state *state,
+                              dn_net *net, const dn_real *gradient) {
+    DN_ASSERT(state->count == net->parameter_count);
+    dni_step step = dni_step_begin(optimizer, state);
+    dni_step step_of_biases = step;
+    step_of_biases.decay = 0;
+    for (size_t l = 0; l < net->layer_count; l++) {
+        const dn_layer *layer = &net->layers[l];
+        if (layer->kind != DN_LAYER_DENSE) continue;
+        if (!layer->freeze_weights)
+            dni_update_range(&step, state, net, gradient, layer->weights,
+                             layer->inputs * layer->outputs);
+        if (!layer->freeze_biases)
+            dni_update_range(&step_of_biases, state, net, gradient, layer->biases, layer->outputs);
+    }
+}
+
+/*
+*How we know that it is right:* `tests/test_golden.c` follows every optimizer for ten
+steps and compares all parameters with PyTorch's after each.
+*/
+
+/*
+## 10. Prediction and evaluation
+
+### Prediction
+
+Inference is the forward pass without memory: only the last layer's result is
+wanted, so that two buffers suffice, read and written by turns. The net is const and
+nothing is allocated when the caller brings the buffer; threads can share one net.
+
+    inputs -> buffer[0] -> buffer[1] -> buffer[0] -> ... -> outputs
+
+Many samples go through in portions of at most 256 rows, which keeps the buffers in
+the cache. No sample's result depends on the others in its portion.
+*/
+enum { DNI_PORTION = 256 };
+
+static size_t dni_portion(size_t count) { return count < DNI_PORTION ? count : (size_t)DNI_PORTION; }
+
+DN_API size_t dn_predict_size(const dn_net *net, size_t count) {
+    size_t numbers;
+    if (!dni_rounded_size(dni_portion(count), dni_widest(net), &numbers)) return SIZE_MAX;
+    return 2 * numbers * sizeof(dn_real);
+}
+
+static void dni_predict_portion(const dn_net *net, const dn_real *inputs, size_t count,
+                                dn_real *outputs, dn_real *buffer) {
+    size_t half = 0, last = net->layer_count - 1, turn = 0;
+    (void)dni_rounded_size(count, dni_widest(net), &half);
+    while (net->layers[last].kind != DN_LAYER_DENSE) last--;
+    for (size_t l = 0; l <= last; l++) {
+        const dn_layer *layer = &net->layers[l];
+        if (layer->kind != DN_LAYER_DENSE) continue;
+        dn_real *to = l == last ? outputs : buffer + half * (turn++ % 2);
+        dni_dense_forward(net, layer, inputs, count, to, to);
+        inputs = to;
+    }
+}
+
+DN_API dn_status dn_predict(const dn_net *net, const dn_real *inputs, size_t count,
+                            dn_real *outputs, void *buffer, dn_error *error) {
+    dn_status status = dni_net_check(net, error);
+    if (status != DN_OK || count == 0) return status;
+    void *own = NULL;
+    if (buffer == NULL) {
+        buffer = own = dni_allocate(dn_predict_size(net, count), 1);
+        if (own == NULL)
+            return dni_fail(error, DN_ERROR_MEMORY, "no memory to predict %zu samples", count);
+    }
+    for (size_t done = 0; done < count;) {
+        const size_t portion = dni_portion(count - done);
+        dni_predict_portion(net, inputs + done * net->inputs, portion,
+                            outputs + done * net->outputs, (dn_real *)buffer);
+        done += portion;
+    }
+    dni_release(own);
+    return DN_OK;
+}
+
+DN_API size_t dn_largest(const dn_real *numbers, size_t count) {
+    size_t largest = 0;
+    for (size_t i = 1; i < count; i++)
+        if (numbers[i] > numbers[largest]) largest = i;
+    return largest;
+}
+
+/*
+### Does the data fit the net?
+
+Asked once, before anything is computed; the answer says which two numbers disagree.
+*/
+static dn_status dni_data_check(const dn_net *net, const dn_dataset *data, const char *role,
+                                bool needs_answers, dn_error *error) {
+    dn_status status = dni_net_check(net, error);
+    if (status != DN_OK) return status;
+    if (data->count == 0 || (data->bytes == NULL && data->values == NULL))
+        return dni_fail(error, DN_ERROR_ARGUMENT, "the %s set is empty", role);
+    if (data->features != net->inputs)
+        return dni_fail(error, DN_ERROR_SHAPE,
+                        "the %s set has %zu numbers per sample, the net takes %zu", role,
+                        data->features, net->inputs);
+    if (!needs_answers) return DN_OK;
+    if (data->targets == NULL && data->labels == NULL)
+        return dni_fail(error, DN_ERROR_ARGUMENT, "the %s set has neither labels nor targets",
+                        role);
+    if (data->targets != NULL && data->outputs != net->outputs)
+        return dni_fail(error, DN_ERROR_SHAPE,
+                        "the %s set has %zu targets per sample, the net gives %zu outputs", role,
+                        data->outputs, net->outputs);
+    const size_t room = net->outputs == 1 ? 2 : net->outputs;
+    if (data->labels != NULL && data->classes > room)
+        return dni_fail(error, DN_ERROR_SHAPE, "the %s set has %zu classes, the net tells %zu apart",
+                        role, data->classes, room);
+    return DN_OK;
+}
+
+static size_t dni_row_of(const dn_dataset *data, size_t sample) {
+    return data->order != NULL ? data->order[sample] : sample;
+}
+
+/* Gathers a batch: inputs [count, features], and labels and targets where the data set
+   has them (the arrays may be NULL only where it has none). */
+static dn_batch dni_gather_batch(const dn_dataset *data, const uint32_t *samples, size_t first,
+                                 size_t count, dn_real *inputs, int32_t *labels,
+                                 dn_real *targets) {
+    dn_batch batch;
+    batch.count = count;
+    batch.inputs = inputs;
+    batch.labels = data->labels != NULL ? labels : NULL;
+    batch.targets = data->targets != NULL ? targets : NULL;
+    dn_dataset_gather(data, samples, first, count, inputs);
+    for (size_t s = 0; s < count; s++) {
+        const size_t row = dni_row_of(data, samples != NULL ? samples[s] : first + s);
+        if (batch.labels != NULL) labels[s] = data->labels[row];
+        if (batch.targets != NULL)
+            memcpy(targets + s * data->outputs, data->targets + row * data->outputs,
+                   data->outputs * sizeof *targets);
+    }
+    return batch;
+}
+
+/* The class that the outputs of a sample stand for. A single output p means class 1
+   when p > 1/2. */
+static int32_t dni_predicted_class(const dn_real *outputs, size_t count) {
+    if (count == 1) return outputs[0] > (dn_real)0.5 ? 1 : 0;
+    return (int32_t)dn_largest(outputs, count);
+}
+
+/* How many samples of the last forward pass were recognised. Without labels, the
+   largest target is the class, unless the task is regression. */
+static size_t dni_count_correct(const dn_net *net, const dn_real *outputs, dn_loss loss,
+                                const dn_batch *batch) {
+    size_t correct = 0;
+    if (batch->labels == NULL && dni_loss_of(net, loss) == DN_MEAN_SQUARED_ERROR) return 0;
+    for (size_t s = 0; s < batch->count; s++) {
+        const int32_t label = batch->labels != NULL
+                                  ? batch->labels[s]
+                                  : dni_predicted_class(batch->targets + s * net->outputs,
+                                                        net->outputs);
+        correct += dni_predicted_class(outputs + s * net->outputs, net->outputs) == label;
+    }
+    return correct;
+}
+
+/*
+### Evaluation
+
+A `dni_visit` walks through a data set in portions: gather, forward, look. What is
+done with each portion differs: loss and accuracy, a confusion matrix, a list of
+mistakes.
+*/
+typedef struct dni_visit {
+    const dn_net *net;
+    const dn_dataset *data;
+    dn_workspace workspace;
+    dn_batch batch;         /* the portion being looked at */
+    const dn_real *outputs; /* [batch.count, net->outputs] */
+    size_t first;           /* index of its first sample */
+    dn_real *inputs, *targets;
+    int32_t *labels;
+} dni_visit;
+
+static void dni_visit_end(dni_visit *visit) {
+    dn_workspace_free(&visit->workspace);
+    dni_release(visit->inputs);
+    dni_release(visit->targets);
+    dni_release(visit->labels);
+}
+
+static dn_status dni_visit_begin(dni_visit *visit, const dn_net *net, const dn_dataset *data,
+                                 bool needs_answers, dn_error *error) {
+    memset(visit, 0, sizeof *visit);
+    dn_status status = dni_data_check(net, data, "evaluated", needs_answers, error);
+    if (status != DN_OK) return status;
+    const size_t portion = dni_portion(data->count);
+    visit->net = net;
+    visit->data = data;
+    status = dn_workspace_init(&visit->workspace, net, portion, error);
+    if (status != DN_OK) return status;
+    visit->inputs = (dn_real *)dni_allocate(portion, net->inputs * sizeof(dn_real));
+    visit->targets = (dn_real *)dni_allocate(portion, net->outputs * sizeof(dn_real));
+    visit->labels = (int32_t *)dni_allocate(portion, sizeof(int32_t));
+    if (visit->inputs == NULL || visit->targets == NULL || visit->labels == NULL) {
+        dni_visit_end(visit);
+        return dni_fail(error, DN_ERROR_MEMORY, "no memory to evaluate %zu samples at a time",
+                        portion);
+    }
+    return DN_OK;
+}
+
+static bool dni_visit_next(dni_visit *visit) {
+    visit->first += visit->batch.count;
+    if (visit->first >= visit->data->count) return false;
+    visit->batch = dni_gather_batch(visit->data, NULL, visit->first,
+                                    dni_portion(visit->data->count - visit->first), visit->inputs,
+                                    visit->labels, visit->targets);
+    visit->outputs = dn_forward(visit->net, &visit->workspace, visit->inputs, visit->batch.count,
+                                NULL);
+    return true;
+}
+
+static dn_evaluation dni_evaluate(dni_visit *visit, dn_loss loss) {
+    dn_evaluation result;
+    memset(&result, 0, sizeof result);
+    visit->first = visit->batch.count = 0;
+    while (dni_visit_next(visit)) {
+        result.loss = dni_loss_sum(visit->net, &visit->workspace, loss, &visit->batch, result.loss);
+        result.correct += dni_count_correct(visit->net, visit->outputs, loss, &visit->batch);
+        result.count += visit->batch.count;
+    }
+    result.loss /= (double)result.count;
+    result.accuracy = (double)result.correct / (double)result.count;
+    return result;
+}
+
+DN_API dn_evaluation dn_evaluate(const dn_net *net, const dn_dataset *data) {
+    dn_evaluation result;
+    memset(&result, 0, sizeof result);
+    dni_visit visit;
+    result.status = dni_visit_begin(&visit, net, data, true, NULL);
+    if (result.status == DN_OK) {
+        result.status = dn_loss_check(net, net->loss, NULL);
+        if (result.status == DN_OK) result = dni_evaluate(&visit, net->loss);
+        dni_visit_end(&visit);
+    }
+    if (result.status != DN_OK) result.loss = result.accuracy = (double)NAN;
+    return result;
+}
+
+DN_API dn_status dn_predict_dataset(const dn_net *net, const dn_dataset *data, size_t first,
+                                    size_t count, dn_real *outputs, dn_error *error) {
+    dn_dataset part;
+    dn_status status = dn_dataset_range(data, first, count, &part, error);
+    if (status != DN_OK || count == 0) return status;
+    dni_visit visit;
+    status = dni_visit_begin(&visit, net, &part, false, error);
+    if (status != DN_OK) return status;
+    while (dni_visit_next(&visit))
+        memcpy(outputs + visit.first * net->outputs, visit.outputs,
+               visit.batch.count * net->outputs * sizeof *outputs);
+    dni_visit_end(&visit);
+    return DN_OK;
+}
+
+/*
+### Where a net is wrong
+
+The confusion matrix counts, for each true class, what it was taken for. Its diagonal
+is what was recognised; a large number beside it names two classes that look alike.
+*/
+static dn_status dni_visit_labelled(dni_visit *visit, const dn_net *net, const dn_dataset *data,
+                                    dn_error *error) {
+    if (data->labels == NULL)
+        return dni_fail(error, DN_ERROR_ARGUMENT, "the data set has no labels to compare with");
+    return dni_visit_begin(visit, net, data, true, error);
+}
+
+DN_API dn_status dn_confusion(const dn_net *net, const dn_dataset *data, size_t *confusion,
+                              dn_error *error) {
+    dni_visit visit;
+    dn_status status = dni_visit_labelled(&visit, net, data, error);
+    if (status != DN_OK) return status;
+    const size_t classes = net->outputs == 1 ? 2 : net->outputs;
+    memset(confusion, 0, classes * classes * sizeof *confusion);
+    while (dni_visit_next(&visit))
+        for (size_t s = 0; s < visit.batch.count; s++) {
+            const int32_t predicted =
+                dni_predicted_class(visit.outputs + s * net->outputs, net->outputs);
+            confusion[(size_t)visit.batch.labels[s] * classes + (size_t)predicted]++;
+        }
+    dni_visit_end(&visit);
+    return DN_OK;
+}
+
+DN_API double dn_class_accuracy(const size_t *confusion, size_t classes, size_t which) {
+    size_t total = 0;
+    for (size_t predicted = 0; predicted < classes; predicted++)
+        total += confusion[which * classes + predicted];
+    return total == 0 ? (double)NAN : (double)confusion[which * classes + which] / (double)total;
+}
+
+DN_API dn_status dn_mistakes(const dn_net *net, const dn_dataset *data, dn_mistake *mistakes,
+                             size_t capacity, size_t *count, dn_error *error) {
+    dni_visit visit;
+    *count = 0;
+    dn_status status = dni_visit_labelled(&visit, net, data, error);
+    if (status != DN_OK) return status;
+    while (dni_visit_next(&visit))
+        for (size_t s = 0; s < visit.batch.count; s++) {
+            const dn_real *outputs = visit.outputs + s * net->outputs;
+            dn_mistake mistake;
+            mistake.sample = visit.first + s;
+            mistake.label = visit.batch.labels[s];
+            mistake.predicted = dni_predicted_class(outputs, net->outputs);
+            mistake.probability =
+                net->outputs > 1 ? outputs[mistake.predicted]
+                                 : mistake.predicted == 1 ? outputs[0] : 1 - outputs[0];
+            if (mistake.predicted == mistake.label) continue;
+            if (*count < capacity) mistakes[*count] = mistake;
+            ++*count;
+        }
+    dni_visit_end(&visit);
+    return DN_OK;
+}
+
+/*
+*How we know that it is right:* `tests/test_evaluation.c` counts by hand on small
+cases, and counts allocations: `dn_predict` with the caller's buffer makes none.
+*/
+
+/*
+## 11. Training
+
+Training repeats one step: take a batch, compute the gradient of its loss, let the
+optimizer change the parameters. One pass over all samples is an *epoch*.
+
+    for each epoch:
+        shuffle the samples
+        for each batch of B samples (the last may be smaller):
+            forward, loss, backward, optimizer step
+        measure loss and accuracy on the validation set
+        adapt the learning rate; remember the best parameters; stop early?
+
+The samples are shuffled because neighbours in a file are often alike, and a batch
+should be a fair sample of the whole. The last, smaller batch is used like any other:
+its gradient is the mean over the samples that it has.
+
+The trainer holds everything that this needs. All memory is taken when it is made;
+a step allocates nothing. Its fields are open to be read: it is a loop that the
+caller drives.
+
+### Preparing
+*/
+static dn_training dni_with_defaults(const dn_training *how) {
+    dn_training full = *how;
+    if (full.epochs == 0) full.epochs = 10;
+    if (full.batch == 0) full.batch = 32;
+    if (full.optimizer.kind == DN_OPTIMIZER_DEFAULT)
+        full.optimizer = dn_adam((dn_real)0.001);
+    if (full.schedule.factor <= 0) full.schedule.factor = (dn_real)0.5;
+    if (full.schedule.every == 0) full.schedule.every = 10;
+    return full;
+}
+
+static dn_status dni_trainer_check(const dn_net *net, const dn_dataset *train,
+                                   const dn_dataset *validation, const dn_training *how,
+                                   dn_error *error) {
+    dn_status status = dn_loss_check(net, how->loss, error);
+    if (status == DN_OK) status = dni_data_check(net, train, "training", true, error);
+    if (status == DN_OK && validation != NULL)
+        status = dni_data_check(net, validation, "validation", true, error);
+    if (status != DN_OK) return status;
+    if (train->count > UINT32_MAX)
+        return dni_fail(error, DN_ERROR_TOO_LARGE, "%zu samples are too many to shuffle",
+                        train->count);
+    if (validation == NULL && (how->patience > 0 || how->schedule.kind == DN_SCHEDULE_PLATEAU))
+        return dni_fail(error, DN_ERROR_ARGUMENT, "%s needs a validation set",
+                        how->patience > 0 ? "early stopping" : "the plateau schedule");
+    if (!(how->optimizer.learning_rate >= 0))
+        return dni_fail(error, DN_ERROR_ARGUMENT, "the learning rate must not be negative, got %g",
+                        (double)how->optimizer.learning_rate);
+    return DN_OK;
+}
+
+static dn_status dni_trainer_allocate(dn_trainer *trainer, dn_error *error) {
+    const dn_net *net = trainer->net;
+    const size_t batch = trainer->how.batch;
+    dn_status status = dn_workspace_init(&trainer->workspace, net, batch, error);
+    if (status == DN_OK)
+        status = dn_optimizer_init(&trainer->state, &trainer->how.optimizer, net, error);
+    if (status == DN_OK && trainer->validation != NULL) {
+        trainer->visit = (struct dni_visit *)dni_allocate_zero(1, sizeof(dni_visit));
+        if (trainer->visit != NULL)
+            status = dni_visit_begin(trainer->visit, net, trainer->validation, true, error);
+    }
+    if (status != DN_OK) return status;
+    const bool keeps_best = trainer->how.patience > 0;
+    trainer->gradient = (dn_real *)dni_allocate_zero(net->parameter_count, sizeof(dn_real));
+    if (keeps_best)
+        trainer->best = (dn_real *)dni_allocate_zero(net->parameter_count, sizeof(dn_real));
+    trainer->inputs = (dn_real *)dni_allocate(batch, net->inputs * sizeof(dn_real));
+    trainer->targets = (dn_real *)dni_allocate(batch, net->outputs * sizeof(dn_real));
+    trainer->labels = (int32_t *)dni_allocate(batch, sizeof(int32_t));
+    trainer->order = (uint32_t *)dni_allocate(trainer->train->count, sizeof(uint32_t));
+    trainer->history.epochs = (dn_epoch *)dni_allocate(trainer->how.epochs, sizeof(dn_epoch));
+    trainer->history.capacity = trainer->how.epochs;
+    if (trainer->gradient == NULL || (keeps_best && trainer->best == NULL) ||
+        (trainer->validation != NULL && trainer->visit == NULL) || trainer->inputs == NULL ||
+        trainer->targets == NULL || trainer->labels == NULL || trainer->order == NULL ||
+        trainer->history.epochs == NULL)
+        return dni_fail(error, DN_ERROR_MEMORY, "no memory to train %zu parameters in batches of %zu",
+                        net->parameter_count, batch);
+    return DN_OK;
+}
+
+/* The net keeps how its inputs are normalised, for prediction later, in its file too. */
+static dn_status dni_keep_normalization(dn_net *net, const dn_dataset *train, dn_error *error) {
+    const bool by_feature = train->normalization == DN_NORMALIZE_FEATURE;
+    const size_t bytes = net->inputs * sizeof(dn_real);
+    bool ok = true;
+    dn_real *mean = (dn_real *)dni_duplicate(by_feature ? train->mean : NULL, bytes, &ok);
+    dn_real *deviation = (dn_real *)dni_duplicate(by_feature ? train->deviation : NULL, bytes, &ok);
+    if (ok) {
+        dni_release(net->mean);
+        dni_release(net->deviation);
+        net->mean = mean;
+        net->deviation = deviation;
+        net->normalization = train->normalization;
+        return DN_OK;
+    }
+    dni_release(mean);
+    dni_release(deviation);
+    return dni_fail(error, DN_ERROR_MEMORY, "no memory for the means of %zu inputs", net->inputs);
+}
+
+DN_API dn_status dn_trainer_init(dn_trainer *trainer, dn_net *net, const dn_dataset *train,
+                                 const dn_dataset *validation, const dn_training *how,
+                                 dn_error *error) {
+    memset(trainer, 0, sizeof *trainer);
+    trainer->finished = true;
+    const dn_training full = dni_with_defaults(how);
+    dn_status status = dni_trainer_check(net, train, validation, &full, &trainer->error);
+    if (status == DN_OK) {
+        trainer->net = net;
+        trainer->train = train;
+        trainer->validation = validation;
+        trainer->how = full;
+        if (trainer->how.batch > train->count) trainer->how.batch = train->count;
+        trainer->batches = (train->count - 1) / trainer->how.batch + 1;
+        trainer->random = net->random;
+        trainer->learning_rate = full.optimizer.learning_rate;
+        trainer->best_loss = (double)INFINITY;
+        net->loss = dni_loss_of(net, full.loss);
+        status = dni_keep_normalization(net, train, &trainer->error);
+        if (status == DN_OK) status = dni_trainer_allocate(trainer, &trainer->error);
+    }
+    trainer->finished = status != DN_OK;
+    if (status != DN_OK) {
+        const dn_error why = trainer->error;
+        dn_trainer_free(trainer);
+        trainer->error = why;
+        trainer->finished = true;
+        if (error != NULL) *error = why;
+    }
+    return status;
+}
+
+DN_API void dn_trainer_free(dn_trainer *trainer) {
+    if (trainer->visit != NULL) dni_visit_end(trainer->visit);
+    dni_release(trainer->visit);
+    dn_workspace_free(&trainer->workspace);
+    dn_optimizer_free(&trainer->state);
+    dni_release(trainer->gradient);
+    dni_release(trainer->best);
+    dni_release(trainer->inputs);
+    dni_release(trainer->targets);
+    dni_release(trainer->labels);
+    dni_release(trainer->order);
+    dn_history_free(&trainer->history);
+    memset(trainer, 0, sizeof *trainer);
+    trainer->finished = true;
+}
+
+DN_API void dn_history_free(dn_history *history) {
+    dni_release(history->epochs);
+    memset(history, 0, sizeof *history);
+}
+
+/*
+### Schedules
+
+A large learning rate travels far, a small one arrives. A schedule starts with the
+first and ends with the second. With eta_0 the optimizer's rate and e = 1, 2, ... E the
+epoch:
+
+| schedule | learning rate in epoch e |
+|---|---|
+| constant | eta_0 |
+| step | eta_0 factor^floor((e - 1) / every) |
+| cosine (Loshchilov, Hutter, 2017) | minimum + (eta_0 - minimum) (1 + cos(pi (e - 1)/(E - 1))) / 2 |
+| plateau | times factor after an epoch whose validation accuracy is below the epoch's before |
+*/
+static dn_real dni_scheduled_rate(const dn_trainer *trainer) {
+    const dn_schedule *schedule = &trainer->how.schedule;
+    const double start = (double)trainer->how.optimizer.learning_rate;
+    const double minimum = (double)schedule->minimum;
+    double rate = start;
+    switch (schedule->kind) {
+    case DN_SCHEDULE_STEP:
+        for (size_t drops = trainer->epoch / schedule->every; drops > 0; drops--)
+            rate *= (double)schedule->factor;
+        break;
+    case DN_SCHEDULE_COSINE:
+        if (trainer->how.epochs > 1) {
+            const double share = (double)trainer->epoch / (double)(trainer->how.epochs - 1);
+            const double half = 0.5 * (1 + dni_cos_double(3.14159265358979323846 * share));
+            rate = dni_fma(start - minimum, half, minimum);
+        }
+        break;
+    default:
+        return trainer->learning_rate;
+    }
+    return (dn_real)(rate > minimum ? rate : minimum);
+}
+
+static void dni_plateau(dn_trainer *trainer, double accuracy) {
+    const dn_schedule *schedule = &trainer->how.schedule;
+    if (schedule->kind == DN_SCHEDULE_PLATEAU && accuracy < trainer->previous_accuracy) {
+        trainer->learning_rate *= schedule->factor;
+        if (trainer->learning_rate < schedule->minimum) trainer->learning_rate = schedule->minimum;
+    }
+    trainer->previous_accuracy = accuracy;
+}
+
+/*
+### Divergence
+
+With too large a learning rate every step overshoots more than the one before, and
+after some steps a number overflows. From then on everything is NaN, and a training
+loop that does not look reports nonsense for hours. The trainer looks at the loss of
+every batch, and when it is not finite searches the layers for the first culprit.
+*/
+static const char *dni_kind_of_not_finite(const dn_real *numbers, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (numbers[i] != numbers[i]) return "NaN";
+        if (!dni_is_finite((double)numbers[i])) return "infinity";
+    }
+    return NULL;
+}
+
+static dn_status dni_diverged(dn_trainer *trainer) {
+    const dn_net *net = trainer->net;
+    const char *found = NULL, *place = "the loss of layer";
+    size_t l = 0;
+    for (; l < net->layer_count && found == NULL; l++) {
+        const dn_layer *layer = &net->layers[l];
+        place = "the weights of layer";
+        found = dni_kind_of_not_finite(net->parameters + layer->weights,
+                                       dni_layer_parameters(layer));
+        if (found != NULL) break;
+        place = "the outputs of layer";
+        found = dni_kind_of_not_finite(trainer->workspace.z[l],
+                                       trainer->workspace.count * layer->outputs);
+        if (found != NULL) break;
+    }
+    if (found == NULL) {
+        place = "the loss behind layer";
+        found = "infinity or NaN";
+        l = net->layer_count - 1;
+    }
+    return dni_fail(&trainer->error, DN_ERROR_DIVERGED,
+                    "training diverged in epoch %zu, batch %zu: %s %zu (%s) hold %s; "
+                    "lower the learning rate (now %g)",
+                    trainer->epoch + 1, trainer->position, place, l,
+                    net->layers[l].kind == DN_LAYER_DENSE ? dn_activation_name(&net->layers[l])
+                                                          : "dropout",
+                    found, (double)trainer->learning_rate);
+}
+
+/*
+### The end of an epoch
+
+The losses of the batches were measured while the net was changing, with dropout on:
+the mean is a little worse than the net at the end of the epoch. (Keras reports the
+same.) The validation loss is measured afterwards, with dropout off, and without
+penalties: it says how well the net predicts, not how it is trained.
+
+*Early stopping* (Prechelt, 1998): the validation loss falls while the net learns what
+is general, and rises again when it learns the training samples by heart. The trainer
+remembers the parameters of the lowest point; after `patience` epochs without a lower
+one it stops and goes back to them.
+*/
+static void dni_trainer_finish(dn_trainer *trainer) {
+    trainer->finished = true;
+    trainer->net->random = trainer->random;
+    if (trainer->best != NULL && trainer->best_epoch > 0 && !trainer->how.keep_last)
+        memcpy(trainer->net->parameters, trainer->best,
+               trainer->net->parameter_count * sizeof(dn_real));
+}
+
+static void dni_watch_validation(dn_trainer *trainer) {
+    if (trainer->last.validation_loss < trainer->best_loss) {
+        trainer->best_loss = trainer->last.validation_loss;
+        trainer->best_epoch = trainer->epoch;
+        if (trainer->best != NULL)
+            memcpy(trainer->best, trainer->net->parameters,
+                   trainer->net->parameter_count * sizeof(dn_real));
+    }
+    if (trainer->how.patience > 0 &&
+        trainer->epoch - trainer->best_epoch >= trainer->how.patience)
+        trainer->stopped_early = true;
+    dni_plateau(trainer, trainer->last.validation_accuracy);
+}
+
+static void dni_report_progress(const dn_trainer *trainer, size_t samples,
+                                const dn_epoch *finished) {
+    if (trainer->how.progress == NULL) return;
+    dn_progress progress;
+    progress.epoch = trainer->epoch + (finished == NULL);
+    progress.epochs = trainer->how.epochs;
+    progress.batch = finished != NULL ? trainer->batches : trainer->position;
+    progress.batches = trainer->batches;
+    progress.loss = trainer->loss_sum / (double)samples;
+    progress.accuracy = (double)trainer->correct / (double)samples;
+    progress.finished = finished;
+    trainer->how.progress(trainer->how.user, &progress);
+}
+
+static void dni_epoch_end(dn_trainer *trainer) {
+    const double count = (double)trainer->train->count;
+    dn_epoch *last = &trainer->last;
+    last->epoch = ++trainer->epoch;
+    last->learning_rate = (double)trainer->learning_rate;
+    last->train_loss =
+        trainer->loss_sum / count + dn_penalty_value(trainer->net, trainer->how.penalty);
+    last->train_accuracy = (double)trainer->correct / count;
+    last->validation_loss = last->validation_accuracy = (double)NAN;
+    if (trainer->validation != NULL) {
+        const dn_evaluation seen = dni_evaluate(trainer->visit, trainer->net->loss);
+        last->validation_loss = seen.loss;
+        last->validation_accuracy = seen.accuracy;
+        dni_watch_validation(trainer);
+    }
+    trainer->history.epochs[trainer->history.count++] = *last;
+    dni_report_progress(trainer, trainer->train->count, last);
+    trainer->position = 0;
+    if (trainer->epoch == trainer->how.epochs || trainer->stopped_early)
+        dni_trainer_finish(trainer);
+}
+
+/*
+### One step
+
+Forward, loss, backward, update. Everything before is preparation for these lines,
+and everything around them is bookkeeping.
+*/
+static void dni_epoch_begin(dn_trainer *trainer) {
+    trainer->epoch_random = trainer->random;
+    trainer->loss_sum = 0;
+    trainer->correct = 0;
+    trainer->learning_rate = dni_scheduled_rate(trainer);
+}
+
+/* The order of the samples in the running epoch; made from the state of the generator at
+   its start, so that it can be made again when training is resumed. */
+static void dni_epoch_order(dn_trainer *trainer) {
+    const size_t count = trainer->train->count;
+    dn_random random = trainer->epoch_random;
+    if (trainer->how.keep_order)
+        for (size_t i = 0; i < count; i++) trainer->order[i] = (uint32_t)i;
+    else
+        dn_random_permutation(&random, count, trainer->order);
+    if (trainer->position == 0) trainer->random = random;
+}
+
+static void dni_train_batch(dn_trainer *trainer, const dn_batch *batch) {
+    dn_net *net = trainer->net;
+    dn_optimizer optimizer = trainer->how.optimizer;
+    optimizer.learning_rate = trainer->learning_rate;
+    dn_backward(net, &trainer->workspace, net->loss, batch, trainer->how.penalty,
+                trainer->gradient);
+    dn_optimizer_step(&optimizer, &trainer->state, net, trainer->gradient);
+}
+
+DN_API bool dn_trainer_step(dn_trainer *trainer) {
+    if (trainer->finished) return false;
+    if (trainer->position == 0) {
+        dni_epoch_begin(trainer);
+        dni_epoch_order(trainer);
+    }
+    const size_t first = trainer->position * trainer->how.batch;
+    const size_t left = trainer->train->count - first;
+    const size_t count = left < trainer->how.batch ? left : trainer->how.batch;
+    const dn_batch batch = dni_gather_batch(trainer->train, trainer->order + first, 0, count,
+                                            trainer->inputs, trainer->labels, trainer->targets);
+    const dn_real *outputs = dn_forward(trainer->net, &trainer->workspace, batch.inputs, count,
+                                        &trainer->random);
+    trainer->loss_sum = dni_loss_sum(trainer->net, &trainer->workspace, trainer->net->loss, &batch,
+                                     trainer->loss_sum);
+    trainer->correct += dni_count_correct(trainer->net, outputs, trainer->net->loss, &batch);
+    trainer->position++;
+    if (!dni_is_finite(trainer->loss_sum) && !trainer->how.ignore_divergence) {
+        (void)dni_diverged(trainer);
+        dni_trainer_finish(trainer);
+        return false;
+    }
+    dni_train_batch(trainer, &batch);
+    dni_report_progress(trainer, first + count, NULL);
+    if (trainer->position == trainer->batches) dni_epoch_end(trainer);
+    return true;
+}
+
+DN_API bool dn_trainer_epoch(dn_trainer *trainer) {
+    const size_t epoch = trainer->epoch;
+    while (trainer->epoch == epoch)
+        if (!dn_trainer_step(trainer)) return false;
+    return true;
+}
+
+DN_API dn_status dn_train(dn_net *net, const dn_dataset *train, const dn_dataset *validation,
+                          const dn_training *how, dn_error *error) {
+    dn_trainer trainer;
+    dn_status status = dn_trainer_init(&trainer, net, train, validation, how, error);
+    if (status != DN_OK) return status;
+    while (dn_trainer_epoch(&trainer)) continue;
+    status = trainer.error.status;
+    if (error != NULL && status != DN_OK) *error = trainer.error;
+    if (how->history != NULL) {
+        *how->history = trainer.history;
+        memset(&trainer.history, 0, sizeof trainer.history);
+    }
+    dn_trainer_free(&trainer);
+    return status;
+}
+
+/*
+### The log
+
+A text file of tab-separated values: remarks behind `#`, a line of names, a line of
+numbers per epoch with nine digits, which is what it takes to tell any two floats
+apart. `printf` writes the decimal comma of the user's country, which no plotting
+program expects: it is put right here.
+*/
+static int dni_format_number(char *text, size_t capacity, double number) {
+    int length = snprintf(text, capacity, "%.9g", number);
+    for (char *c = text; *c != '\0'; c++)
+        if (*c == ',') *c = '.';
+    return length;
+}
+
+#ifndef DN_NO_STDIO
+static bool dni_write_log(FILE *file, const dn_history *history, const char *comment) {
+    bool ok = true;
+    while (comment != NULL && *comment != '\0') {
+        const size_t length = strcspn(comment, "\n");
+        ok = fprintf(file, "# %.*s\n", (int)length, comment) > 0 && ok;
+        comment += length + (comment[length] == '\n');
+    }
+    ok = fprintf(file, "epoch\tlearning_rate\ttrain_loss\ttrain_accuracy\tvalidation_loss\t"
+                       "validation_accuracy\n") > 0 && ok;
+    for (size_t i = 0; i < history->count; i++) {
+        const dn_epoch *epoch = &history->epochs[i];
+        const double numbers[5] = {epoch->learning_rate, epoch->train_loss, epoch->train_accuracy,
+                                   epoch->validation_loss, epoch->validation_accuracy};
+        ok = fprintf(file, "%zu", epoch->epoch) > 0 && ok;
+        for (size_t n = 0; n < 5; n++) {
+            char text[40];
+            (void)dni_format_number(text, sizeof text, numbers[n]);
+            ok = fprintf(file, "\t%s", text) > 0 && ok;
+        }
+        ok = fputc('\n', file) != EOF && ok;
+    }
+    return ok;
+}
+
+DN_API dn_status dn_history_save(const dn_history *history, const char *name,
+                                 const char *comment, dn_error *error) {
+    FILE *file = fopen(name, "wb");
+    if (file == NULL) return dni_fail(error, DN_ERROR_FILE, "%s: cannot be written", name);
+    bool ok = dni_write_log(file, history, comment);
+    ok = fclose(file) == 0 && ok;
+    return ok ? DN_OK : dni_fail(error, DN_ERROR_FILE, "%s: writing failed", name);
+}
+#endif
+
+/*
+*How we know that it is right:* `tests/test_training.c` trains XOR with a hundred
+seeds, overfits one batch, and follows schedules, early stopping and a divergence step
+by step.
+*/
+
+/*
+## 12. Data
+
+A data set comes from files more often than from anywhere else, and more training
+runs fail at their files than at their mathematics: a download that broke off, an
+error page that was saved under the name of the data, a header that lies. This
+chapter reads files and believes nothing that they say before it has been checked.
+
+    reader --> all bytes --> inflate, if gzip --> IDX array --> data set --> batch
+    file, memory                                                bytes        dn_real
+    or callback
+
+Each arrow is a section. One rule holds from the first to the last: **memory is taken
+for what is there, not for what a header promises.** A file that declares 2^31 pictures
+of 2^31 pixels and ends after 16 bytes costs 16 bytes and one message.
+
+### Streams and files
+
+A stream is a function that delivers the next bytes (`dn_reader`). A file is one kind of
+stream, a network connection or a resource inside the program another:
+
+```c
+const unsigned char idx[] = {0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 3, 10, 20, 30};
+dn_dataset data = {0};
+dn_error error = {0};
+if (dn_dataset_memory(&data, idx, sizeof idx, NULL, 0, &error) != DN_OK) return 1;
+dn_dataset_free(&data); // it had 1 sample of 3 features
+```
+
+The data is read as a whole into one block, where the numbers will stay: MNIST's 47
+million pixels are never copied. When the size is known beforehand (most files tell it),
+the block is right at the second attempt: the first attempt reads 64 KiB, because a
+directory, too, can be opened on some systems and gives an absurd size. When the size is
+unknown, the block is doubled whenever it is full, so that less than twice the bytes that
+were really delivered is ever asked for.
+*/
+#ifndef DN_NO_STDIO
+#include <errno.h>
+#endif
+
+enum { DNI_FIRST_READ = 65536 };
+
+/* The end of a name, short enough that two names and an explanation fit a message. */
+static const char *dni_short_name(const char *name) {
+    const size_t shown = 72;
+    if (name == NULL) return "the data";
+    const size_t length = strlen(name);
+    if (length <= shown) return name;
+    const char *tail = name + length - shown;
+    const char *slash = strchr(tail, '/');
+    return slash != NULL ? slash + 1 : tail;
+}
+
+/* The bytes of a file, or of the caller's memory (then `owned` is NULL). */
+typedef struct dni_content {
+    const char *name; /* for messages */
+    const unsigned char *bytes;
+    size_t size;
+    unsigned char *owned; /* the block that holds the bytes */
+} dni_content;
+
+/*
+Reading on after the first block is of no use when that block shows that the data is
+something else, or that it must end earlier. The reader of a format may therefore give
+an *extent* function: from the first bytes it tells how many there can be at most. One
+byte more than that is read, to see whether the data ends where it should.
+*/
+typedef size_t (*dni_extent)(const unsigned char *bytes, size_t size);
+
+static dn_status dni_read_all(const dn_reader *reader, size_t expected, dni_extent extent,
+                              dni_content *content, dn_error *error) {
+    size_t size = 0, limit = SIZE_MAX;
+    size_t capacity = DNI_FIRST_READ;
+    if (expected > 0 && expected < capacity) capacity = expected + 1;
+    unsigned char *bytes = NULL;
+    memset(content, 0, sizeof *content);
+    content->name = dni_short_name(reader->name);
+    for (;;) {
+        unsigned char *larger = (unsigned char *)dni_grow(bytes, size, capacity);
+        if (larger == NULL) {
+            dni_release(bytes);
+            return dni_fail(error, DN_ERROR_MEMORY, "%s: no memory for %zu bytes", content->name,
+                            capacity);
+        }
+        bytes = larger;
+        const size_t wanted = capacity - size;
+        const size_t got = reader->read(reader->user, bytes + size, wanted);
+        if (got > wanted) { /* (size_t)-1, or a reader that is wrong itself */
+            dni_release(bytes);
+            return dni_fail(error, DN_ERROR_FILE, "%s: cannot be read at byte %zu%s",
+                            content->name, size, size == 0 ? " (is it a directory?)" : "");
+        }
+        size += got;
+        if (extent != NULL && limit == SIZE_MAX) limit = extent(bytes, size);
+        if (got < wanted || size > limit) break;
+        capacity = size <= SIZE_MAX / 2 ? 2 * size : SIZE_MAX;
+        if (size < expected) capacity = expected < SIZE_MAX ? expected + 1 : expected;
+        if (capacity > limit) capacity = limit + 1;
+    }
+    content->bytes = content->owned = bytes;
+    content->size = size;
+    return DN_OK;
+}
+
+/*
+MNIST is found under four names. The files were published packed, as
+`train-images-idx3-ubyte.gz`; unpacking removes the `.gz`; and some programs replaced the
+`-` before `idx` by a dot. Whoever asks for one of the four means the data, so the others
+are tried when the one is missing. Whether the bytes are packed is decided by the bytes,
+never by the name: browsers unpack a file and keep its `.gz`.
+*/
+#ifndef DN_NO_STDIO
+static size_t dni_file_read(void *user, void *buffer, size_t size) {
+    FILE *file = (FILE *)user;
+    const size_t got = fread(buffer, 1, size, file);
+    return got < size && ferror(file) ? (size_t)-1 : got;
+}
+
+/* Bytes in a file, or 0 when it does not tell (a pipe). Only a hint. */
+static size_t dni_file_size(FILE *file) {
+    long size = 0;
+    if (fseek(file, 0, SEEK_END) == 0) size = ftell(file);
+    rewind(file);
+    return size > 0 ? (size_t)size : 0;
+}
+
+/* The n-th form of a name, n = 0 .. 3; false when the name has no such form.
+   `other` has room for strlen(name) + 4. */
+static bool dni_name_form(const char *name, unsigned n, char *other) {
+    const size_t length = strlen(name);
+    char *mark = NULL; /* the '-' or '.' before "idx" in the last part of the name */
+    memcpy(other, name, length + 1);
+    for (char *found = strstr(other, "idx"); found != NULL; found = strstr(found + 1, "idx"))
+        if (found > other && (found[-1] == '-' || found[-1] == '.')) mark = found - 1;
+    if (mark != NULL && strchr(mark, '/') != NULL) mark = NULL;
+    if ((n & 2) != 0 && mark == NULL) return false;
+    if ((n & 2) != 0) *mark = *mark == '-' ? '.' : '-';
+    if ((n & 1) == 0) return true;
+    if (length > 3 && strcmp(other + length - 3, ".gz") == 0)
+        other[length - 3] = '\0';
+    else
+        memcpy(other + length, ".gz", 4);
+    return true;
+}
+
+/* Opens the first form of the name that exists; its name is left in `opened`. */
+static dn_status dni_file_open(const char *name, char *opened, FILE **file, dn_error *error) {
+    char tried[120] = "";
+    for (unsigned n = 0; n < 4; n++) {
+        if (!dni_name_form(name, n, opened)) continue;
+        errno = 0;
+        *file = fopen(opened, "rb");
+        if (*file != NULL) return DN_OK;
+        if (errno != ENOENT)
+            return dni_fail(error, DN_ERROR_FILE, "%s: cannot be opened%s", dni_short_name(opened),
+                            errno == EACCES ? ": permission denied" : "");
+        if (n == 0) continue;
+        const char *slash = strrchr(opened, '/');
+        const size_t used = strlen(tried);
+        (void)snprintf(tried + used, sizeof tried - used, "%s%s", n == 1 ? "" : ", ",
+                       slash != NULL ? slash + 1 : opened);
+    }
+    return dni_fail(error, DN_ERROR_FILE, "%s: no such file (nor %s beside it)",
+                    dni_short_name(name), tried);
+}
+#endif
+
+/*
+*How we know that it is right:* `tests/test_idx.c` reads every kind of file through
+readers that deliver all at once, end at each byte, fail at each byte, never end, or
+return more than they were asked for; it asks for each of the four names while only one
+of them exists. A counting allocator checks that nothing is lost, and that no request
+exceeds what the data can justify.
+
+### Inflate: the bits
+
+gzip files hold data in the *deflate* format (RFC 1951, Deutsch, 1996). It removes two
+kinds of redundancy. A string that occurred before is replaced by a *match*, the pair
+(length, distance): copy so many bytes from so far back (Lempel and Ziv, 1977). And
+frequent symbols, be they bytes, lengths or distances, get short codes (Huffman, 1952).
+This section and the next three undo both. Mark Adler's *puff* showed that the decoder
+can be short enough to be read in an evening; his program is the model of this one.
+
+Deflate is a stream of bits, taken from each byte from the lowest to the highest. Up to
+64 of them are held in one integer: `held`, of which the lowest `count` have not been
+taken yet. Taking n bits is a mask and a shift.
+
+    bytes:  b0 = 7 6 5 4 3 2 1 0    b1 = 15 14 13 12 11 10 9 8    ...
+    held:   ... 10 9 8 7 6 5 4 3 2 1 0      the next bit is the lowest
+
+One `fill` before each symbol is enough for all that belongs to it: at most 15 bits of a
+length's code, 5 extra bits, 15 bits of a distance's code and 13 extra bits, 48 together,
+and after a fill there are at least 56 unless the data ends. When it ends too early,
+`count` becomes negative; that is looked at once per symbol, before the symbol is used.
+
+While eight bytes are left, a fill is one load: the bytes that do not fit are shifted out
+at the top, and will be loaded once more into the same place.
+*/
+typedef struct dni_bits {
+    const unsigned char *next, *end;
+    uint64_t held;
+    int count; /* negative: more was taken than there is */
+} dni_bits;
+
+static void dni_bits_fill(dni_bits *bits) {
+    if (bits->end - bits->next >= 8) {
+        const unsigned char *b = bits->next;
+        const uint64_t eight = (uint64_t)b[0] | (uint64_t)b[1] << 8 | (uint64_t)b[2] << 16 |
+                               (uint64_t)b[3] << 24 | (uint64_t)b[4] << 32 | (uint64_t)b[5] << 40 |
+                               (uint64_t)b[6] << 48 | (uint64_t)b[7] << 56;
+        bits->held |= eight << bits->count;
+        bits->next += (63 - bits->count) >> 3;
+        bits->count |= 56; /* count + 8 * ((63 - count) / 8) */
+        return;
+    }
+    while (bits->count <= 56 && bits->next < bits->end) {
+        bits->held |= (uint64_t)*bits->next++ << bits->count;
+        bits->count += 8;
+    }
+}
+
+static unsigned dni_bits_take(dni_bits *bits, int count) {
+    const unsigned value = (unsigned)(bits->held & ((UINT64_C(1) << count) - 1));
+    bits->held >>= count;
+    bits->count -= count;
+    return value;
+}
+
+/* Drops the rest of a byte and gives back the whole bytes that are held. */
+static void dni_bits_align(dni_bits *bits) {
+    bits->next -= bits->count >> 3;
+    bits->held = 0;
+    bits->count = 0;
+}
+
+/*
+### Inflate: canonical Huffman codes
+
+A Huffman code gives symbol s a code word of l(s) bits, and no word is the beginning of
+another. To describe one, deflate sends the lengths alone. Many codes have the same
+lengths; sender and receiver mean the *canonical* one, in which the words of one length
+are consecutive numbers in the order of the symbols, and all of them follow those of the
+shorter lengths. With N_l words of length l, the first of each length is
+
+$$ f_1 = 0, \qquad f_{l+1} = 2 \, (f_l + N_l) $$
+
+    first = 0;  for each length:  first = (first + count[length]) << 1
+
+For example, lengths 2, 2, 2, 3, 3 of the symbols A to E give N_2 = 3, N_3 = 2:
+
+| symbol | length | word | how |
+|---|---|---|---|
+| A | 2 | 00 | f_2 = 2 (0 + 0) = 0 |
+| B | 2 | 01 | the next of length 2 |
+| C | 2 | 10 | |
+| D | 3 | 110 | f_3 = 2 (0 + 3) = 6 |
+| E | 3 | 111 | |
+
+Such a code exists when the words do not need more room than there is (Kraft, 1949):
+
+$$ \sum_l N_l \, 2^{-l} \le 1 $$
+
+    left = 1;  for each length:  left = 2 * left - count[length];  must stay >= 0
+
+`left` counts the words of the current length that are still free. Equality, `left = 0`
+at the end, means that every sequence of bits has a meaning. Deflate demands it, with one
+exception: a single symbol gets one bit, and the other value of that bit is unused.
+
+Decoding reads bit after bit and counts along: `word` is a symbol of length l as soon as
+word - f_l < N_l. That takes a step per bit. Most words are short, so a table answers for
+all of up to 10 bits at once: its index is the next 10 bits of the stream, and each entry
+holds a symbol and its length. A word of l bits stands in 2^(10-l) entries, one for each
+way in which the stream may go on. Words come with their highest bit first, in a stream
+whose lowest bit is the next: hence the reversal.
+*/
+enum { DNI_WORD_MAX = 15, DNI_WORD_SHORT = 10, DNI_SYMBOLS = 288 };
+
+typedef struct dni_huffman {
+    uint16_t count[DNI_WORD_MAX + 1];     /* N_l: words of each length */
+    uint16_t symbol[DNI_SYMBOLS];         /* in the order of their words */
+    uint16_t table[1 << DNI_WORD_SHORT];  /* symbol * 16 + length; 0: a longer word */
+} dni_huffman;
+
+static unsigned dni_reverse_bits(unsigned word, unsigned length) {
+    unsigned reversed = 0;
+    for (; length > 0; length--, word >>= 1) reversed = reversed << 1 | (word & 1);
+    return reversed;
+}
+
+static void dni_huffman_table(dni_huffman *code) {
+    unsigned word = 0, index = 0;
+    memset(code->table, 0, sizeof code->table);
+    for (unsigned length = 1; length <= DNI_WORD_SHORT; length++, word <<= 1) {
+        for (unsigned n = 0; n < code->count[length]; n++, word++, index++) {
+            const unsigned entry = (unsigned)code->symbol[index] << 4 | length;
+            for (unsigned i = dni_reverse_bits(word, length); i < 1u << DNI_WORD_SHORT;
+                 i += 1u << length)
+                code->table[i] = (uint16_t)entry;
+        }
+    }
+}
+
+/* Returns `left`: 0 for a complete code, > 0 for an incomplete, < 0 for none at all. */
+static int dni_huffman_build(dni_huffman *code, const unsigned char *lengths, unsigned symbols) {
+    unsigned place[DNI_WORD_MAX + 2];
+    int left = 1;
+    memset(code->count, 0, sizeof code->count);
+    for (unsigned s = 0; s < symbols; s++) code->count[lengths[s]]++;
+    code->count[0] = 0; /* symbols that do not occur */
+    place[1] = 0;
+    for (unsigned l = 1; l <= DNI_WORD_MAX; l++) {
+        left = 2 * left - code->count[l];
+        if (left < 0) return left;
+        place[l + 1] = place[l] + code->count[l];
+    }
+    for (unsigned s = 0; s < symbols; s++)
+        if (lengths[s] != 0) code->symbol[place[lengths[s]]++] = (uint16_t)s;
+    dni_huffman_table(code);
+    return left;
+}
+
+/* Complete; or a single word, of one bit (half of all words are left); or no word at all,
+   for the distances of a block without matches. */
+static bool dni_huffman_is_usable(const dni_huffman *code, int left) {
+    const int all = 1 << DNI_WORD_MAX;
+    return left == 0 || left == all || (left == all / 2 && code->count[1] == 1);
+}
+
+/* The next symbol, or -1 when the bits are no word of an incomplete code. */
+static int dni_huffman_decode(const dni_huffman *code, dni_bits *bits) {
+    const unsigned entry = code->table[bits->held & ((1u << DNI_WORD_SHORT) - 1)];
+    if (entry != 0) {
+        (void)dni_bits_take(bits, (int)(entry & 15));
+        return (int)(entry >> 4);
+    }
+    unsigned word = 0, first = 0, index = 0;
+    for (int length = 1; length <= DNI_WORD_MAX; length++) {
+        const unsigned count = code->count[length];
+        word |= (unsigned)(bits->held >> (length - 1)) & 1;
+        if (word - first < count) {
+            (void)dni_bits_take(bits, length);
+            return code->symbol[index + word - first];
+        }
+        index += count;
+        first = (first + count) << 1;
+        word <<= 1;
+    }
+    return -1;
+}
+
+/*
+### Inflate: the output
+
+What is unpacked goes straight into the block in which the data will live; that block is
+also the memory into which matches point back. How large must it be? The last four bytes
+of a gzip file state the unpacked size (modulo 2^32). They are a hint and no more: the
+first block has at most 16 times the size of the packed data (pictures of digits shrink
+to a fifth), and if really more comes out, it is doubled. Deflate cannot exceed a ratio of
+1032, 258 bytes from 2 bits; but a small file can still unpack to gigabytes of zeroes.
+Whenever the block is full, the extent function is asked about what stands in it, so that
+unpacking stops one block after the data has become longer than its own header says.
+*/
+enum { DNI_MATCH_MAX = 258, DNI_DISTANCE_MAX = 32768, DNI_USUAL_RATIO = 16 };
+
+typedef struct dni_inflate {
+    dni_bits bits;
+    const dni_content *packed;
+    unsigned char *output;
+    size_t size, capacity; /* bytes unpacked, and room for them */
+    size_t member;         /* where the output of this member of the file starts */
+    dni_extent extent;
+    bool enough;           /* longer than it may be: the rest is of no interest */
+    dn_error *error;
+    dni_huffman symbols;   /* of bytes, lengths, and the end of a block */
+    dni_huffman distances;
+} dni_inflate;
+
+static dn_status dni_inflate_fail(const dni_inflate *inflate, dn_status status, const char *why) {
+    const dni_bits *bits = &inflate->bits;
+    const size_t held = bits->count > 0 ? (size_t)bits->count / 8 : 0;
+    const size_t position = (size_t)(bits->next - inflate->packed->bytes) - held;
+    return dni_fail(inflate->error, status, "%s: %s at byte %zu, %s", inflate->packed->name,
+                    status == DN_ERROR_TRUNCATED ? "truncated: the gzip data ends"
+                                                 : "broken gzip data",
+                    position, why);
+}
+
+/* Makes room for `more` bytes. */
+static dn_status dni_inflate_room(dni_inflate *inflate, size_t more) {
+    if (inflate->capacity - inflate->size >= more) return DN_OK;
+    const size_t limit =
+        inflate->extent != NULL ? inflate->extent(inflate->output, inflate->size) : SIZE_MAX;
+    inflate->enough = inflate->size > limit;
+    if (inflate->enough) return DN_ERROR_FORMAT;
+    size_t capacity = 0;
+    unsigned char *larger = NULL;
+    if (dni_add_sizes(inflate->size, inflate->size, &capacity)) {
+        if (capacity > limit) capacity = limit;
+        if (dni_add_sizes(capacity, more, &capacity))
+            larger = (unsigned char *)dni_grow(inflate->output, inflate->size, capacity);
+    }
+    if (larger == NULL)
+        return dni_fail(inflate->error, DN_ERROR_MEMORY, "%s: no memory to unpack %zu bytes",
+                        inflate->packed->name, capacity);
+    inflate->output = larger;
+    inflate->capacity = capacity;
+    return DN_OK;
+}
+
+/*
+### Inflate: the blocks
+
+The data is a sequence of blocks. One bit says whether a block is the last, two bits say
+what it is:
+
+| type | block | contents |
+|---|---|---|
+| 0 | stored | at a byte boundary: size, its complement (16 bits each), the bytes |
+| 1 | fixed | symbols in a code that both sides know |
+| 2 | dynamic | the lengths of two codes, then symbols in these |
+
+A symbol below 256 is a byte, 256 ends the block, and 257 to 285 begin a match. Lengths
+and distances are written like small floating-point numbers: n, the symbol minus the
+first of its kind, holds two bits of mantissa for a length and one for a distance; the
+exponent is the number of extra bits that follow. For n large enough that there are any,
+
+$$ \text{length} = 3 + (4 + n \bmod 4) \, 2^e + x, \quad e = \lfloor n/4 \rfloor - 1; \qquad
+   \text{distance} = 1 + (2 + n \bmod 2) \, 2^e + x, \quad e = \lfloor n/2 \rfloor - 1 $$
+
+    mantissa bits m:  value = smallest + ((2^m + n % 2^m) << e) + x,  e = (n >> m) - 1,
+                      x = the next e bits;   value = smallest + n where e would be < 0
+
+One length is an exception: the last symbol, 285, means 258 (the longest) without extra
+bits.
+*/
+static unsigned dni_inflate_number(dni_bits *bits, unsigned n, unsigned mantissa,
+                                   unsigned smallest) {
+    if (n < 2u << mantissa) return smallest + n;
+    const unsigned exponent = (n >> mantissa) - 1;
+    const unsigned leading = (1u << mantissa) + (n & ((1u << mantissa) - 1));
+    return smallest + (leading << exponent) + dni_bits_take(bits, (int)exponent);
+}
+
+/* A distance smaller than the length repeats what is being written: (5, 2) after "ab"
+   gives "ababa". So the bytes go one by one, unless there is a quicker way. */
+static void dni_inflate_copy(unsigned char *to, size_t distance, size_t length) {
+    const unsigned char *from = to - distance;
+    if (distance >= length)
+        memcpy(to, from, length);
+    else if (distance == 1)
+        memset(to, *from, length);
+    else
+        while (length-- > 0) *to++ = *from++;
+}
+
+/* Unpacks symbols up to the end of the block. The bits are worked on in a local copy,
+   which a compiler can keep in registers while bytes are written. */
+static dn_status dni_inflate_symbols(dni_inflate *inflate) {
+    static const char ends[] = "inside a block; fetch the file again";
+    dni_bits bits = inflate->bits;
+    for (;;) {
+        dn_status status = dni_inflate_room(inflate, DNI_MATCH_MAX);
+        if (status != DN_OK) return status;
+        dni_bits_fill(&bits);
+        const int symbol = dni_huffman_decode(&inflate->symbols, &bits);
+        if (symbol >= 0 && symbol < 256 && bits.count >= 0) {
+            inflate->output[inflate->size++] = (unsigned char)symbol;
+            continue;
+        }
+        inflate->bits = bits;
+        if (bits.count < 0) return dni_inflate_fail(inflate, DN_ERROR_TRUNCATED, ends);
+        if (symbol == 256) return DN_OK;
+        if (symbol < 0 || symbol > 285)
+            return dni_inflate_fail(inflate, DN_ERROR_FORMAT, "no code has these bits");
+        unsigned length = DNI_MATCH_MAX;
+        if (symbol < 285) length = dni_inflate_number(&bits, (unsigned)symbol - 257, 2, 3);
+        const int far_symbol = dni_huffman_decode(&inflate->distances, &bits);
+        if (bits.count >= 0 && (far_symbol < 0 || far_symbol > 29))
+            return dni_inflate_fail(inflate, DN_ERROR_FORMAT, "no distance has these bits");
+        const unsigned distance =
+            bits.count < 0 ? 0 : dni_inflate_number(&bits, (unsigned)far_symbol, 1, 1);
+        inflate->bits = bits;
+        if (bits.count < 0) return dni_inflate_fail(inflate, DN_ERROR_TRUNCATED, ends);
+        if (distance > inflate->size - inflate->member)
+            return dni_inflate_fail(inflate, DN_ERROR_FORMAT,
+                                    "a match points before the beginning of the data");
+        dni_inflate_copy(inflate->output + inflate->size, distance, length);
+        inflate->size += length;
+    }
+}
+
+/*
+A dynamic block sends the lengths of its two codes as one sequence, which is itself
+packed: a third code, of at most 19 symbols, spells it. Symbols 0 to 15 are a length; 16
+repeats the length before 3 to 6 times, 17 and 18 give 3 to 10 and 11 to 138 zeroes. The
+lengths of the third code come first, in 3 bits each, those first that are used most.
+*/
+static dn_status dni_inflate_lengths(dni_inflate *inflate, const dni_huffman *code,
+                                     unsigned char *lengths, unsigned wanted) {
+    dni_bits *bits = &inflate->bits;
+    unsigned done = 0;
+    while (done < wanted) {
+        dni_bits_fill(bits);
+        const int symbol = dni_huffman_decode(code, bits);
+        unsigned char length = symbol < 16 ? (unsigned char)symbol : 0;
+        unsigned times = 1;
+        if (symbol == 16) {
+            if (done == 0)
+                return dni_inflate_fail(inflate, DN_ERROR_FORMAT, "nothing to repeat at the start");
+            length = lengths[done - 1];
+            times = 3 + dni_bits_take(bits, 2);
+        } else if (symbol == 17) {
+            times = 3 + dni_bits_take(bits, 3);
+        } else if (symbol == 18) {
+            times = 11 + dni_bits_take(bits, 7);
+        }
+        if (bits->count < 0)
+            return dni_inflate_fail(inflate, DN_ERROR_TRUNCATED, "inside a block's codes");
+        if (times > wanted - done)
+            return dni_inflate_fail(inflate, DN_ERROR_FORMAT, "more code lengths than announced");
+        memset(lengths + done, length, times);
+        done += times;
+    }
+    return DN_OK;
+}
+
+static dn_status dni_inflate_dynamic(dni_inflate *inflate) {
+    static const unsigned char order[19] = {16, 17, 18, 0, 8,  7, 9,  6, 10, 5,
+                                            11, 4,  12, 3, 13, 2, 14, 1, 15};
+    dni_bits *bits = &inflate->bits;
+    unsigned char lengths[286 + 30];
+    dni_bits_fill(bits);
+    const unsigned symbols = 257 + dni_bits_take(bits, 5);
+    const unsigned distances = 1 + dni_bits_take(bits, 5);
+    const unsigned sent = 4 + dni_bits_take(bits, 4);
+    if (bits->count >= 0 && (symbols > 286 || distances > 30))
+        return dni_inflate_fail(inflate, DN_ERROR_FORMAT, "more symbols than there are");
+    memset(lengths, 0, sizeof lengths);
+    for (unsigned i = 0; i < sent && bits->count >= 0; i++) {
+        dni_bits_fill(bits);
+        lengths[order[i]] = (unsigned char)dni_bits_take(bits, 3);
+    }
+    if (bits->count < 0)
+        return dni_inflate_fail(inflate, DN_ERROR_TRUNCATED, "at the start of a block");
+    if (dni_huffman_build(&inflate->symbols, lengths, 19) != 0)
+        return dni_inflate_fail(inflate, DN_ERROR_FORMAT, "the code of the lengths is no code");
+    dn_status status =
+        dni_inflate_lengths(inflate, &inflate->symbols, lengths, symbols + distances);
+    if (status != DN_OK) return status;
+    if (lengths[256] == 0)
+        return dni_inflate_fail(inflate, DN_ERROR_FORMAT, "a block that has no code for its end");
+    int left = dni_huffman_build(&inflate->symbols, lengths, symbols);
+    if (!dni_huffman_is_usable(&inflate->symbols, left))
+        return dni_inflate_fail(inflate, DN_ERROR_FORMAT, "the code of the symbols is no code");
+    left = dni_huffman_build(&inflate->distances, lengths + symbols, distances);
+    if (!dni_huffman_is_usable(&inflate->distances, left))
+        return dni_inflate_fail(inflate, DN_ERROR_FORMAT, "the code of the distances is no code");
+    return dni_inflate_symbols(inflate);
+}
+
+static dn_status dni_inflate_fixed(dni_inflate *inflate) {
+    unsigned char lengths[DNI_SYMBOLS];
+    memset(lengths, 8, 144);
+    memset(lengths + 144, 9, 256 - 144);
+    memset(lengths + 256, 7, 280 - 256);
+    memset(lengths + 280, 8, DNI_SYMBOLS - 280);
+    (void)dni_huffman_build(&inflate->symbols, lengths, DNI_SYMBOLS);
+    memset(lengths, 5, 30);
+    (void)dni_huffman_build(&inflate->distances, lengths, 30);
+    return dni_inflate_symbols(inflate);
+}
+
+static dn_status dni_inflate_stored(dni_inflate *inflate) {
+    dni_bits *bits = &inflate->bits;
+    dni_bits_align(bits);
+    dni_bits_fill(bits);
+    const unsigned size = dni_bits_take(bits, 16), complement = dni_bits_take(bits, 16);
+    if (bits->count >= 0 && size + complement != 0xffff)
+        return dni_inflate_fail(inflate, DN_ERROR_FORMAT, "a stored block contradicts its size");
+    if (bits->count >= 0) dni_bits_align(bits);
+    if (bits->count < 0 || size > (size_t)(bits->end - bits->next))
+        return dni_inflate_fail(inflate, DN_ERROR_TRUNCATED, "inside a stored block");
+    dn_status status = dni_inflate_room(inflate, size);
+    if (status != DN_OK) return status;
+    memcpy(inflate->output + inflate->size, bits->next, size);
+    inflate->size += size;
+    bits->next += size;
+    return DN_OK;
+}
+
+static dn_status dni_inflate_blocks(dni_inflate *inflate) {
+    dni_bits *bits = &inflate->bits;
+    dn_status status = DN_OK;
+    bool last = false;
+    while (!last && status == DN_OK) {
+        dni_bits_fill(bits);
+        last = dni_bits_take(bits, 1) != 0;
+        const unsigned type = dni_bits_take(bits, 2);
+        if (bits->count < 0)
+            return dni_inflate_fail(inflate, DN_ERROR_TRUNCATED, "at the start of a block");
+        switch (type) {
+        case 0: status = dni_inflate_stored(inflate); break;
+        case 1: status = dni_inflate_fixed(inflate); break;
+        case 2: status = dni_inflate_dynamic(inflate); break;
+        default: return dni_inflate_fail(inflate, DN_ERROR_FORMAT, "a block of type 3");
+        }
+    }
+    return status;
+}
+
+/*
+### gzip: wrapping and checksum
+
+A gzip file (RFC 1952, Deutsch, 1996) is one or more *members*, one behind the other;
+unpacked, they are joined. All numbers have their lowest byte first.
+
+| bytes | what |
+|---|---|
+| 2 | magic, 1f 8b |
+| 1 | method, 8 = deflate |
+| 1 | flags: 1 text, 2 header checksum, 4 extra field, 8 name, 16 comment |
+| 6 | time, level, system |
+| 2 + n | with flag 4: n and the extra field |
+| to a zero byte | with flag 8: the name of the file |
+| to a zero byte | with flag 16: a comment |
+| 2 | with flag 2: the lower half of the CRC-32 of all header bytes so far |
+| ... | deflate blocks |
+| 4, 4 | CRC-32 of the unpacked bytes, and their number modulo 2^32 |
+
+The checksum treats the bytes as one long polynomial over the field of two elements (bits
+are coefficients, plus is exclusive or) and is its remainder on division by a fixed
+polynomial of degree 32 (Peterson and Brown, 1961). It finds every damage that is confined
+to 32 neighbouring bits, and others but for one in 2^32.
+
+$$ r(x) = M(x) \cdot x^{32} \bmod P(x) $$
+
+    per bit:  r = r & 1 ? r >> 1 ^ 0xedb88320 : r >> 1     (the lowest bit is x^31)
+
+Division is linear, so that what 8 bits do to the remainder can be looked up, and four
+bytes can be looked up independently: `table[k][b]` is what the byte b does when k more
+bytes follow it.
+*/
+typedef struct dni_crc {
+    uint32_t table[4][256];
+} dni_crc;
+
+static void dni_crc_init(dni_crc *crc) {
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        uint32_t r = byte;
+        for (int bit = 0; bit < 8; bit++) r = (r & 1) != 0 ? r >> 1 ^ UINT32_C(0xedb88320) : r >> 1;
+        crc->table[0][byte] = r;
+    }
+    for (int k = 1; k < 4; k++)
+        for (int byte = 0; byte < 256; byte++) {
+            const uint32_t before = crc->table[k - 1][byte];
+            crc->table[k][byte] = before >> 8 ^ crc->table[0][before & 255];
+        }
+}
+
+static uint32_t dni_little_endian_32(const unsigned char *b) {
+    return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+}
+
+/* The CRC of what `before` is the CRC of (0: of nothing), followed by these bytes. */
+static uint32_t dni_crc_add(const dni_crc *crc, uint32_t before, const unsigned char *bytes,
+                            size_t size) {
+    uint32_t r = before ^ UINT32_C(0xffffffff);
+    for (; size >= 4; size -= 4, bytes += 4) {
+        r ^= dni_little_endian_32(bytes);
+        r = crc->table[3][r & 255] ^ crc->table[2][r >> 8 & 255] ^ crc->table[1][r >> 16 & 255] ^
+            crc->table[0][r >> 24];
+    }
+    for (; size > 0; size--, bytes++) r = r >> 8 ^ crc->table[0][(r ^ *bytes) & 255];
+    return r ^ UINT32_C(0xffffffff);
+}
+
+static uint32_t dni_crc_of(const dni_crc *crc, const unsigned char *bytes, size_t size) {
+    return dni_crc_add(crc, 0, bytes, size);
+}
+
+static dn_status dni_gzip_header(dni_inflate *inflate, const dni_crc *crc) {
+    const unsigned char *start = inflate->bits.next, *next = start, *end = inflate->bits.end;
+    const char *ends = "inside the gzip header";
+    if (end - start < 10) return dni_inflate_fail(inflate, DN_ERROR_TRUNCATED, ends);
+    const unsigned flags = start[3];
+    if (start[2] != 8)
+        return dni_inflate_fail(inflate, DN_ERROR_FORMAT, "its method is not 8 (deflate)");
+    if ((flags & 0xe0) != 0)
+        return dni_inflate_fail(inflate, DN_ERROR_FORMAT, "flags that nobody has defined");
+    next += 10;
+    if ((flags & 4) != 0) {
+        if (end - next < 2) return dni_inflate_fail(inflate, DN_ERROR_TRUNCATED, ends);
+        const ptrdiff_t extra = next[0] + 256 * next[1];
+        if (end - next < 2 + extra) return dni_inflate_fail(inflate, DN_ERROR_TRUNCATED, ends);
+        next += 2 + extra;
+    }
+    for (unsigned flag = 8; flag <= 16; flag *= 2) {
+        if ((flags & flag) == 0) continue;
+        while (next < end && *next != 0) next++;
+        if (next == end) return dni_inflate_fail(inflate, DN_ERROR_TRUNCATED, ends);
+        next++;
+    }
+    if ((flags & 2) != 0) {
+        if (end - next < 2) return dni_inflate_fail(inflate, DN_ERROR_TRUNCATED, ends);
+        const uint32_t stated = (uint32_t)next[0] | (uint32_t)next[1] << 8;
+        if ((dni_crc_of(crc, start, (size_t)(next - start)) & 0xffff) != stated)
+            return dni_inflate_fail(inflate, DN_ERROR_CHECKSUM, "wrong checksum of the header");
+        next += 2;
+    }
+    inflate->bits.next = next;
+    return DN_OK;
+}
+
+static dn_status dni_gzip_trailer(dni_inflate *inflate, const dni_crc *crc) {
+    const size_t size = inflate->size - inflate->member;
+    dni_bits_align(&inflate->bits);
+    if (inflate->bits.end - inflate->bits.next < 8)
+        return dni_inflate_fail(inflate, DN_ERROR_TRUNCATED, "inside the final checksum");
+    const uint32_t stated_crc = dni_little_endian_32(inflate->bits.next);
+    const uint32_t stated_size = dni_little_endian_32(inflate->bits.next + 4);
+    const uint32_t real_crc = dni_crc_of(crc, inflate->output + inflate->member, size);
+    const char *name = inflate->packed->name;
+    if (real_crc != stated_crc)
+        return dni_fail(inflate->error, DN_ERROR_CHECKSUM,
+                        "%s: damaged: CRC-32 of the unpacked data is %08lx, expected %08lx", name,
+                        (unsigned long)real_crc, (unsigned long)stated_crc);
+    if (((uint32_t)size & UINT32_C(0xffffffff)) != stated_size)
+        return dni_fail(inflate->error, DN_ERROR_CHECKSUM,
+                        "%s: damaged: unpacked to %zu bytes, expected %lu (modulo 2^32)", name,
+                        size, (unsigned long)stated_size);
+    inflate->bits.next += 8;
+    return DN_OK;
+}
+
+static bool dni_is_gzip(const unsigned char *bytes, size_t size) {
+    return size >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
+}
+
+static dn_status dni_gzip_members(dni_inflate *inflate, const dni_crc *crc) {
+    dn_status status = DN_OK;
+    const dni_bits *bits = &inflate->bits;
+    while (status == DN_OK && bits->next < bits->end) {
+        if (!dni_is_gzip(bits->next, (size_t)(bits->end - bits->next)))
+            return dni_inflate_fail(inflate, DN_ERROR_FORMAT, "garbage behind the end of the data");
+        inflate->member = inflate->size;
+        status = dni_gzip_header(inflate, crc);
+        if (status == DN_OK) status = dni_inflate_blocks(inflate);
+        if (status == DN_OK) status = dni_gzip_trailer(inflate, crc);
+    }
+    return status;
+}
+
+/* Replaces gzip data by what it unpacks to. On failure the content stays as it was. */
+static dn_status dni_gzip_unpack(dni_content *content, dni_extent extent, dn_error *error) {
+    dni_inflate inflate;
+    dni_crc crc;
+    memset(&inflate, 0, sizeof inflate);
+    dni_crc_init(&crc);
+    inflate.packed = content;
+    inflate.bits.next = content->bytes;
+    inflate.bits.end = content->bytes + content->size;
+    inflate.extent = extent;
+    inflate.error = error;
+    size_t most = SIZE_MAX, first = 0;
+    if (content->size >= 4) first = dni_little_endian_32(inflate.bits.end - 4);
+    if (dni_multiply_sizes(content->size, DNI_USUAL_RATIO, &most) && first > most) first = most;
+    inflate.capacity = first + DNI_MATCH_MAX;
+    inflate.output = (unsigned char *)dni_allocate(inflate.capacity, 1);
+    if (inflate.output == NULL)
+        return dni_fail(error, DN_ERROR_MEMORY, "%s: no memory to unpack %zu bytes", content->name,
+                        inflate.capacity);
+    dn_status status = dni_gzip_members(&inflate, &crc);
+    if (inflate.enough) status = DN_OK; /* the reader of the format will say what is wrong */
+    if (status != DN_OK) {
+        dni_release(inflate.output);
+        return status;
+    }
+    dni_release(content->owned);
+    content->bytes = content->owned = inflate.output;
+    content->size = inflate.size;
+    return DN_OK;
+}
+
+/*
+*How we know that it is right:* `tests/test_gzip.c` holds small streams, written by hand
+bit by bit, for each kind of block and for each error; it cuts and damages a file at every
+byte, unpacks what the system's gzip packed at each of its levels (a few megabytes, some of
+them incompressible) and compares. `tests/fuzz/fuzz_idx.c` is a target for libFuzzer.
+*/
+
+/*
+### IDX: an array in a file
+
+LeCun's format for MNIST (1998) is the plainest way to write an array down. All numbers
+have their highest byte first.
+
+| bytes | what | MNIST's training images |
+|---|---|---|
+| 2 | zero | 00 00 |
+| 1 | type of the elements | 08, unsigned byte |
+| 1 | rank: how many sizes follow | 03 |
+| 4 each | sizes, the slowest index first | 60000, 28, 28 |
+| the rest | the elements, row-major | 47,040,000 bytes |
+
+| code | element | bytes |
+|---|---|---|
+| 08, 09 | unsigned and signed byte | 1 |
+| 0b, 0c | signed integer | 2, 4 |
+| 0d, 0e | IEEE 754 number | 4, 8 |
+
+A file that is no IDX file is most often a known other thing: an error page, an archive
+that has not been unpacked, another format of arrays. To name it saves its owner an hour.
+*/
+static const char *dni_recognise(const unsigned char *bytes, size_t size) {
+    static const struct {
+        const char *start, *what;
+    } known[] = {
+        {"<!doctype", "an HTML page; the download went wrong"},
+        {"<html", "an HTML page; the download went wrong"},
+        {"<?xml", "an XML page; the download went wrong"},
+        {"version https://git-lfs", "a Git LFS pointer; fetch the file itself"},
+        {"\x93NUMPY", "a NumPy array; save it as IDX"},
+        {"PK\x03\x04", "a zip archive; unpack it first"},
+        {"BZh", "bzip2 data; unpack it first"},
+        {"\xfd\x37zXZ", "xz data; unpack it first"},
+        {"\x28\xb5\x2f\xfd", "zstd data; unpack it first"},
+        {"\x1f\x8b", "gzip inside gzip; unpack it once"},
+        {"\x89PNG", "a PNG picture"},
+        {"\xff\xd8\xff", "a JPEG picture"},
+        {"\x89HDF", "an HDF5 file"},
+    };
+    while (size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) bytes += 3, size -= 3; /* UTF-8 */
+    while (size > 0 && (*bytes == ' ' || (*bytes >= '\t' && *bytes <= '\r'))) bytes++, size--;
+    for (size_t k = 0; k < sizeof known / sizeof known[0]; k++) {
+        const char *start = known[k].start;
+        size_t i = 0;
+        for (; start[i] != '\0' && i < size; i++) {
+            const unsigned char wanted = (unsigned char)start[i];
+            const bool letter = bytes[i] >= 'A' && bytes[i] <= 'Z'; /* case is ignored */
+            if (bytes[i] != wanted && !(letter && bytes[i] + ('a' - 'A') == wanted)) break;
+        }
+        if (start[i] == '\0') return known[k].what;
+    }
+    return NULL;
+}
+
+static dn_status dni_not_idx(const dni_content *content, dn_error *error) {
+    const unsigned char *bytes = content->bytes;
+    const char *what = dni_recognise(bytes, content->size);
+    char start[4 * 3 + 1] = "";
+    for (size_t i = 0; i < 4 && i < content->size; i++)
+        (void)snprintf(start + 3 * i, 4, " %02x", (unsigned)bytes[i]);
+    if (what == NULL && content->size >= 4 && bytes[1] == 8 && bytes[2] == 0 && bytes[3] == 0)
+        what = "IDX with the lowest byte first; it must be the highest";
+    return dni_fail(error, DN_ERROR_FORMAT, "%s: no IDX file: it starts with%s, %s%s",
+                    content->name, start, what != NULL ? "like " : "expected 00 00, type, rank",
+                    what != NULL ? what : "");
+}
+
+/*
+The header is read in full before any of it is used. The product of the sizes is formed
+with the overflow check of chapter 1: 2^31 times 2^31 times 4 is not a small number.
+*/
+static uint32_t dni_big_endian_32(const unsigned char *b) {
+    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | (uint32_t)b[3];
+}
+
+static size_t dni_idx_element_size(unsigned type) {
+    switch (type) {
+    case DN_IDX_UINT8: case DN_IDX_INT8: return 1;
+    case DN_IDX_INT16: return 2;
+    case DN_IDX_INT32: case DN_IDX_FLOAT32: return 4;
+    case DN_IDX_FLOAT64: return 8;
+    default: return 0;
+    }
+}
+
+/* Reads the header into `array`, and how many bytes the whole file has to have. */
+static dn_status dni_idx_header(const dni_content *content, dn_idx *array, size_t *whole,
+                                dn_error *error) {
+    const unsigned char *bytes = content->bytes;
+    const size_t size = content->size;
+    memset(array, 0, sizeof *array);
+    if (size == 0)
+        return dni_fail(error, DN_ERROR_TRUNCATED, "%s: empty, expected IDX data", content->name);
+    if (bytes[0] != 0 || (size > 1 && bytes[1] != 0)) return dni_not_idx(content, error);
+    if (size > 2 && dni_idx_element_size(bytes[2]) == 0)
+        return dni_fail(error, DN_ERROR_FORMAT,
+                        "%s: byte 2: element type %02x, expected 08, 09, 0b, 0c, 0d or 0e",
+                        content->name, (unsigned)bytes[2]);
+    if (size > 3 && bytes[3] > DN_IDX_MAX_RANK)
+        return dni_fail(error, DN_ERROR_TOO_LARGE, "%s: byte 3: rank %u, expected at most %d",
+                        content->name, (unsigned)bytes[3], DN_IDX_MAX_RANK);
+    const size_t header = size > 3 ? 4 + 4 * (size_t)bytes[3] : 4;
+    if (size < header)
+        return dni_fail(error, DN_ERROR_TRUNCATED,
+                        "%s: truncated: ends at byte %zu, inside the %zu bytes of the header",
+                        content->name, size, header);
+    array->type = (dn_idx_type)bytes[2];
+    array->element_size = dni_idx_element_size(bytes[2]);
+    array->rank = bytes[3];
+    array->count = 1;
+    bool fits = true;
+    for (size_t i = 0; i < array->rank; i++) {
+        array->sizes[i] = dni_big_endian_32(bytes + 4 + 4 * i);
+        fits = fits && dni_multiply_sizes(array->count, array->sizes[i], &array->count);
+    }
+    if (!fits || !dni_multiply_sizes(array->count, array->element_size, whole) ||
+        !dni_add_sizes(*whole, header, whole))
+        return dni_fail(error, DN_ERROR_TOO_LARGE, "%s: the product of the sizes is too large",
+                        content->name);
+    return DN_OK;
+}
+
+/* An extent function: how many bytes can the data have that starts with these? */
+static size_t dni_idx_extent(const unsigned char *bytes, size_t size) {
+    dni_content content;
+    dn_idx array;
+    size_t whole = 0;
+    if (size < 4 || dni_is_gzip(bytes, size)) return SIZE_MAX;
+    memset(&content, 0, sizeof content);
+    content.bytes = bytes;
+    content.size = size;
+    const dn_status status = dni_idx_header(&content, &array, &whole, NULL);
+    if (status == DN_ERROR_TRUNCATED) return SIZE_MAX;
+    return status == DN_OK ? whole : 0;
+}
+
+/*
+Elements of one byte stay where they are, behind the header; the array points into the
+file's bytes. Larger ones are put into the order of this machine. Each is assembled from
+its bytes by shifts, which mean the same everywhere, and stored at the front of the same
+block: element i is read from behind the place where it is written, so that nothing is
+overwritten before it was read.
+*/
+static void dni_idx_elements(const unsigned char *from, size_t count, size_t element_size,
+                             unsigned char *to) {
+    for (size_t i = 0; i < count; i++, from += element_size, to += element_size) {
+        const uint32_t high = element_size == 2 ? 0 : dni_big_endian_32(from);
+        if (element_size == 2) {
+            const uint16_t element = (uint16_t)(from[0] << 8 | from[1]);
+            memcpy(to, &element, 2);
+        } else if (element_size == 4) {
+            memcpy(to, &high, 4);
+        } else {
+            const uint64_t element = (uint64_t)high << 32 | dni_big_endian_32(from + 4);
+            memcpy(to, &element, 8);
+        }
+    }
+}
+
+static dn_status dni_idx_check_size(const dni_content *content, const dn_idx *array, size_t whole,
+                                    dn_error *error) {
+    char shape[DN_IDX_MAX_RANK * 12 + 3] = "[";
+    for (size_t i = 0; i < array->rank; i++) {
+        const size_t used = strlen(shape);
+        (void)snprintf(shape + used, sizeof shape - used, "%s%zu", i == 0 ? "" : ", ",
+                       array->sizes[i]);
+    }
+    if (content->size < whole)
+        return dni_fail(error, DN_ERROR_TRUNCATED,
+                        "%s: truncated: ends at byte %zu of the %zu that its header %s] needs",
+                        content->name, content->size, whole, shape);
+    if (content->size > whole)
+        return dni_fail(error, DN_ERROR_FORMAT,
+                        "%s: garbage behind byte %zu, where its header %s] ends",
+                        content->name, whole, shape);
+    return DN_OK;
+}
+
+/* Makes an array of a file's contents, whose block it takes over or frees. */
+static dn_status dni_idx_take(dni_content *content, dn_idx *array, dn_error *error) {
+    dn_status status = DN_OK;
+    size_t whole = 0;
+    memset(array, 0, sizeof *array);
+    if (dni_is_gzip(content->bytes, content->size))
+        status = dni_gzip_unpack(content, dni_idx_extent, error);
+    if (status == DN_OK) status = dni_idx_header(content, array, &whole, error);
+    if (status == DN_OK) status = dni_idx_check_size(content, array, whole, error);
+    unsigned char *block = content->owned;
+    const size_t bytes = array->count * array->element_size;
+    if (status == DN_OK && block == NULL) {
+        block = (unsigned char *)dni_allocate(bytes, 1);
+        if (block == NULL)
+            status = dni_fail(error, DN_ERROR_MEMORY, "%s: no memory for %zu bytes", content->name,
+                              bytes);
+    }
+    if (status != DN_OK) {
+        dni_release(content->owned);
+        memset(array, 0, sizeof *array);
+        return status;
+    }
+    const unsigned char *from = content->bytes + (whole - bytes);
+    array->data = array->owned = block;
+    if (array->element_size > 1)
+        dni_idx_elements(from, array->count, array->element_size, block);
+    else if (content->owned == NULL)
+        memcpy(block, from, bytes);
+    else
+        array->data = block + (whole - bytes);
+    return DN_OK;
+}
+
+static dn_status dni_idx_from_memory(dn_idx *array, const void *bytes, size_t size,
+                                     const char *name, dn_error *error) {
+    dni_content content;
+    memset(&content, 0, sizeof content);
+    content.name = name;
+    content.bytes = (const unsigned char *)bytes;
+    content.size = bytes != NULL ? size : 0;
+    return dni_idx_take(&content, array, error);
+}
+
+static dn_status dni_idx_from_reader(dn_idx *array, const dn_reader *reader, size_t expected,
+                                     dn_error *error) {
+    dni_content content;
+    memset(array, 0, sizeof *array);
+    const dn_status status = dni_read_all(reader, expected, dni_idx_extent, &content, error);
+    return status == DN_OK ? dni_idx_take(&content, array, error) : status;
+}
+
+DN_API dn_status dn_idx_memory(dn_idx *array, const void *bytes, size_t size, dn_error *error) {
+    return dni_idx_from_memory(array, bytes, size, "the array in memory", error);
+}
+
+DN_API dn_status dn_idx_read(dn_idx *array, const dn_reader *reader, dn_error *error) {
+    return dni_idx_from_reader(array, reader, 0, error);
+}
+
+DN_API void dn_idx_free(dn_idx *array) {
+    dni_release(array->owned);
+    memset(array, 0, sizeof *array);
+}
+
+#ifndef DN_NO_STDIO
+DN_API dn_status dn_idx_load(dn_idx *array, const char *name, dn_error *error) {
+    memset(array, 0, sizeof *array);
+    if (name == NULL) return dni_fail(error, DN_ERROR_ARGUMENT, "no file name was given");
+    char *opened = (char *)dni_allocate(strlen(name) + 4, 1);
+    if (opened == NULL) return dni_fail(error, DN_ERROR_MEMORY, "no memory for a file name");
+    FILE *file = NULL;
+    dn_status status = dni_file_open(name, opened, &file, error);
+    if (status == DN_OK) {
+        dn_reader reader;
+        reader.read = dni_file_read;
+        reader.user = file;
+        reader.name = opened;
+        status = dni_idx_from_reader(array, &reader, dni_file_size(file), error);
+        (void)fclose(file);
+    }
+    dni_release(opened);
+    return status;
+}
+#endif
+
+/*
+*How we know that it is right:* `tests/test_idx.c` reads arrays of every type and of rank
+0 to 8, compares each element, and reads each file cut at every byte. Headers that lie
+(sizes whose product overflows, 2^31 x 2^31 pictures, a rank of 255) must fail without one
+allocation larger than what was really delivered.
+
+### Data sets that own, and views
+
+A data set is a description: pointers to samples, labels and targets, and how to read
+them. Copying the description is cheap, so a part of a data set, or the same set in another
+order, is a *view*: the same pointers, moved or with an order, and nothing to free. What a
+data set owns is remembered apart from what it points at, in a slot for each kind; a view
+has empty slots. An operation may also be done in place (the result is the data set
+itself): then it keeps its slots, and what is replaced is freed.
+
+| slot | filled by |
+|---|---|
+| samples, labels | load, memory, read |
+| order | split, when shuffled |
+| targets | one_hot |
+| scale: mean, then deviation | standardize |
+*/
+enum { DNI_OWN_SAMPLES, DNI_OWN_LABELS, DNI_OWN_ORDER, DNI_OWN_TARGETS, DNI_OWN_SCALE };
+
+DN_API void dn_dataset_free(dn_dataset *data) {
+    for (size_t slot = 0; slot < sizeof data->owned / sizeof data->owned[0]; slot++)
+        dni_release(data->owned[slot]);
+    memset(data, 0, sizeof *data);
+}
+
+/* Makes `view` another description of the same samples. */
+static void dni_dataset_borrow(const dn_dataset *data, dn_dataset *view) {
+    if (view == data) return;
+    *view = *data;
+    memset(view->owned, 0, sizeof view->owned);
+}
+
+static void dni_dataset_own(dn_dataset *data, int slot, void *memory) {
+    dni_release(data->owned[slot]);
+    data->owned[slot] = memory;
+}
+
+/*
+### Data sets from files
+
+Images and labels are two arrays that must fit together. What can be wrong with each file
+by itself has been seen above; here remain the mistakes of putting them together: other
+numbers of images and labels, the two interchanged, labels that are no classes. The
+largest label says how many classes there are, except that ten are assumed for pictures
+whose labels do not exceed nine: a subset of MNIST without a nine still has its class.
+*/
+static dn_status dni_check_images(const dn_idx *images, const char *name, dn_error *error) {
+    if (images->rank < 2)
+        return dni_fail(error, DN_ERROR_SHAPE,
+                        "%s: rank %zu, expected images of rank 2 or more; are images and labels "
+                        "swapped?", name, images->rank);
+    if (images->type != DN_IDX_UINT8)
+        return dni_fail(error, DN_ERROR_FORMAT,
+                        "%s: element type %02x, expected 08 (unsigned bytes); dn_idx_load reads "
+                        "the others", name, (unsigned)images->type);
+    if (images->count == 0)
+        return dni_fail(error, DN_ERROR_SHAPE, "%s: no samples: a size in its header is 0", name);
+    return DN_OK;
+}
+
+/* Label i of any integer type, as a number. */
+static int32_t dni_idx_integer(const dn_idx *array, size_t i) {
+    const unsigned char *element = (const unsigned char *)array->data + i * array->element_size;
+    int16_t two;
+    int32_t four;
+    switch (array->type) {
+    case DN_IDX_UINT8: return *element;
+    case DN_IDX_INT8: return *element < 128 ? *element : *element - 256;
+    case DN_IDX_INT16: memcpy(&two, element, 2); return two;
+    default: memcpy(&four, element, 4); return four;
+    }
+}
+
+static dn_status dni_take_labels(dn_dataset *data, const dn_idx *labels, const char *images_name,
+                                 const char *name, dn_error *error) {
+    if (labels->rank != 1)
+        return dni_fail(error, DN_ERROR_SHAPE,
+                        "%s: rank %zu, expected labels of rank 1; are images and labels swapped?",
+                        name, labels->rank);
+    if (labels->type == DN_IDX_FLOAT32 || labels->type == DN_IDX_FLOAT64)
+        return dni_fail(error, DN_ERROR_FORMAT, "%s: element type %02x, expected integer labels",
+                        name, (unsigned)labels->type);
+    if (labels->count != data->count)
+        return dni_fail(error, DN_ERROR_SHAPE, "%s has %zu samples, but %s has %zu labels",
+                        images_name, data->count, name, labels->count);
+    int32_t *copy = (int32_t *)dni_allocate(labels->count, sizeof *copy);
+    if (copy == NULL)
+        return dni_fail(error, DN_ERROR_MEMORY, "%s: no memory for %zu labels", name,
+                        labels->count);
+    dni_dataset_own(data, DNI_OWN_LABELS, copy);
+    data->labels = copy;
+    int32_t largest = 0;
+    for (size_t i = 0; i < labels->count; i++) {
+        copy[i] = dni_idx_integer(labels, i);
+        if (copy[i] < 0)
+            return dni_fail(error, DN_ERROR_LABEL, "%s: label %ld of sample %zu is negative", name,
+                            (long)copy[i], i);
+        if (copy[i] > largest) largest = copy[i];
+    }
+    data->classes = (size_t)largest + 1;
+    if (data->height > 0 && data->classes < 10) data->classes = 10;
+    return DN_OK;
+}
+
+/* Makes a data set of the arrays and frees what is left of them. `labels` may be NULL. */
+static dn_status dni_dataset_take(dn_dataset *data, dn_idx *images, const char *images_name,
+                                  dn_idx *labels, const char *labels_name, dn_error *error) {
+    images_name = dni_short_name(images_name);
+    dn_status status = dni_check_images(images, images_name, error);
+    if (status == DN_OK) {
+        data->count = images->sizes[0];
+        data->features = images->count / images->sizes[0];
+        data->bytes = (const unsigned char *)images->data;
+        data->normalization = DN_NORMALIZE_255;
+        dni_dataset_own(data, DNI_OWN_SAMPLES, images->owned);
+        images->owned = NULL;
+        if (images->rank == 3) {
+            data->height = images->sizes[1];
+            data->width = images->sizes[2];
+        }
+        if (labels != NULL)
+            status = dni_take_labels(data, labels, images_name, dni_short_name(labels_name), error);
+    }
+    dn_idx_free(images);
+    if (labels != NULL) dn_idx_free(labels);
+    if (status != DN_OK) dn_dataset_free(data);
+    return status;
+}
+
+#ifndef DN_NO_STDIO
+DN_API dn_status dn_dataset_load(dn_dataset *data, const char *images, const char *labels,
+                                 dn_error *error) {
+    dn_idx array, classes;
+    memset(data, 0, sizeof *data);
+    memset(&classes, 0, sizeof classes);
+    dn_status status = dn_idx_load(&array, images, error);
+    if (status == DN_OK && labels != NULL) status = dn_idx_load(&classes, labels, error);
+    if (status == DN_OK)
+        return dni_dataset_take(data, &array, images, labels != NULL ? &classes : NULL, labels,
+                                error);
+    dn_idx_free(&array);
+    return status;
+}
+#endif
+
+DN_API dn_status dn_dataset_read(dn_dataset *data, const dn_reader *images,
+                                 const dn_reader *labels, dn_error *error) {
+    dn_idx array, classes;
+    memset(data, 0, sizeof *data);
+    memset(&classes, 0, sizeof classes);
+    dn_status status = dn_idx_read(&array, images, error);
+    if (status == DN_OK && labels != NULL) status = dn_idx_read(&classes, labels, error);
+    if (status == DN_OK)
+        return dni_dataset_take(data, &array, images->name, labels != NULL ? &classes : NULL,
+                                labels != NULL ? labels->name : NULL, error);
+    dn_idx_free(&array);
+    return status;
+}
+
+DN_API dn_status dn_dataset_memory(dn_dataset *data, const void *images, size_t images_size,
+                                   const void *labels, size_t labels_size, dn_error *error) {
+    static const char images_name[] = "the images in memory";
+    static const char labels_name[] = "the labels in memory";
+    dn_idx array, classes;
+    memset(data, 0, sizeof *data);
+    memset(&classes, 0, sizeof classes);
+    dn_status status = dni_idx_from_memory(&array, images, images_size, images_name, error);
+    if (status == DN_OK && labels != NULL)
+        status = dni_idx_from_memory(&classes, labels, labels_size, labels_name, error);
+    if (status == DN_OK)
+        return dni_dataset_take(data, &array, images_name, labels != NULL ? &classes : NULL,
+                                labels_name, error);
+    dn_idx_free(&array);
+    return status;
+}
+
+/*
+### Data sets from the user's arrays
+
+Numbers that are already in memory are described, not copied. The four points of XOR as a
+classification, and a line y = 2x as a regression:
+
+```c
+static const dn_real points[4][2] = {{0, 0}, {0, 1}, {1, 0}, {1, 1}};
+static const int32_t classes[4] = {0, 1, 1, 0};
+static const dn_real x[3] = {1, 2, 3}, y[3] = {2, 4, 6};
+dn_dataset xor_data, line;
+if (dn_dataset_arrays(&xor_data, 4, 2, &points[0][0], 2, classes, NULL) != DN_OK) return 1;
+if (dn_dataset_targets(&line, 3, 1, x, 1, y, NULL) != DN_OK) return 1;
+```
+
+Labels are checked here, once, so that training may use them as indices.
+*/
+static dn_status dni_dataset_describe(dn_dataset *data, size_t count, size_t features,
+                                      const dn_real *values, dn_error *error) {
+    size_t numbers, bytes;
+    memset(data, 0, sizeof *data);
+    if (values == NULL || count == 0 || features == 0)
+        return dni_fail(error, DN_ERROR_ARGUMENT, "a data set of %zu samples of %zu numbers%s",
+                        count, features, values == NULL ? " without numbers" : "");
+    if (count > UINT32_MAX || !dni_multiply_sizes(count, features, &numbers) ||
+        !dni_multiply_sizes(numbers, sizeof(dn_real), &bytes))
+        return dni_fail(error, DN_ERROR_TOO_LARGE, "%zu samples of %zu numbers are too many", count,
+                        features);
+    data->count = count;
+    data->features = features;
+    data->values = values;
+    return DN_OK;
+}
+
+DN_API dn_status dn_dataset_arrays(dn_dataset *data, size_t count, size_t features,
+                                   const dn_real *values, size_t classes, const int32_t *labels,
+                                   dn_error *error) {
+    const dn_status status = dni_dataset_describe(data, count, features, values, error);
+    if (status != DN_OK || labels == NULL) return status;
+    for (size_t i = 0; i < count; i++) {
+        if (labels[i] >= 0 && (size_t)labels[i] < classes) continue;
+        memset(data, 0, sizeof *data);
+        return dni_fail(error, DN_ERROR_LABEL, "label %ld of sample %zu is not in 0 .. %ld",
+                        (long)labels[i], i, (long)classes - 1);
+    }
+    data->classes = classes;
+    data->labels = labels;
+    return DN_OK;
+}
+
+DN_API dn_status dn_dataset_targets(dn_dataset *data, size_t count, size_t features,
+                                    const dn_real *values, size_t outputs,
+                                    const dn_real *targets, dn_error *error) {
+    dn_status status = dni_dataset_describe(data, count, outputs, targets, error);
+    if (status == DN_OK) status = dni_dataset_describe(data, count, features, values, error);
+    if (status != DN_OK) return status;
+    data->outputs = outputs;
+    data->targets = targets;
+    return DN_OK;
+}
+
+/*
+### Parts of a data set
+
+A range moves the pointers. A shuffled split draws one permutation and gives its first
+entries to one part and the rest to the other: no sample is in both, and none is lost. A
+view of a view composes: sample i of the new set is row `old[new[i]]`.
+
+    whole:   rows 0 .. 9
+    order:   7 2 9 0 4 | 1 8 3 6 5
+    first:   samples 0..4 = rows 7 2 9 0 4;   second: samples 0..4 = rows 1 8 3 6 5
+*/
+static void dni_dataset_narrow(dn_dataset *view, size_t first, size_t count) {
+    if (view->order != NULL) {
+        view->order += first;
+    } else {
+        if (view->bytes != NULL) view->bytes += first * view->features;
+        if (view->values != NULL) view->values += first * view->features;
+        if (view->labels != NULL) view->labels += first;
+        if (view->targets != NULL) view->targets += first * view->outputs;
+    }
+    view->count = count;
+}
+
+DN_API dn_status dn_dataset_range(const dn_dataset *whole, size_t first, size_t count,
+                                  dn_dataset *view, dn_error *error) {
+    if (first > whole->count || count > whole->count - first)
+        return dni_fail(error, DN_ERROR_ARGUMENT, "%zu samples from sample %zu on, of %zu", count,
+                        first, whole->count);
+    dni_dataset_borrow(whole, view);
+    dni_dataset_narrow(view, first, count);
+    return DN_OK;
+}
+
+DN_API dn_status dn_dataset_split(const dn_dataset *whole, size_t count, dn_random *random,
+                                  dn_dataset *first, dn_dataset *second, dn_error *error) {
+    const size_t all = whole->count;
+    uint32_t *order = NULL;
+    if (count > all || first == second)
+        return dni_fail(error, DN_ERROR_ARGUMENT, "a split of %zu samples into %zu and the rest%s",
+                        all, count, first == second ? ", both in the same place" : "");
+    if (random != NULL) {
+        if (all <= UINT32_MAX) order = (uint32_t *)dni_allocate(all, sizeof *order);
+        if (order == NULL)
+            return dni_fail(error, DN_ERROR_MEMORY, "no memory to shuffle %zu samples", all);
+        dn_random_permutation(random, all, order);
+        for (size_t i = 0; i < all; i++) order[i] = (uint32_t)dni_row_of(whole, order[i]);
+    }
+    /* The one that may be `whole` itself is changed last. */
+    dn_dataset *other = first == whole ? second : first;
+    dni_dataset_borrow(whole, other);
+    dni_dataset_borrow(whole, other == first ? second : first);
+    if (order != NULL) {
+        dni_dataset_own(first, DNI_OWN_ORDER, order);
+        first->order = second->order = order;
+    }
+    dni_dataset_narrow(first, 0, count);
+    dni_dataset_narrow(second, count, all - count);
+    return DN_OK;
+}
+
+DN_API dn_status dn_dataset_split_fraction(const dn_dataset *whole, double fraction,
+                                           dn_random *random, dn_dataset *first,
+                                           dn_dataset *second, dn_error *error) {
+    if (!(fraction >= 0 && fraction <= 1))
+        return dni_fail(error, DN_ERROR_ARGUMENT, "a fraction of %g, expected 0 to 1", fraction);
+    const size_t count = (size_t)floor(dni_fma(fraction, (double)whole->count, 0.5));
+    return dn_dataset_split(whole, count, random, first, second, error);
+}
+
+/*
+### One-hot targets
+
+Class c of C as a distribution: all its mass on c.
+
+$$ y_j = \begin{cases} 1 & j = c \\ 0 & \text{otherwise} \end{cases} $$
+
+Cross-entropy needs no such rows, it takes the labels. They are for losses that compare
+whole rows, the mean squared error above all. A view in some order has targets for all
+rows up to the largest that it uses, as it has labels.
+*/
+DN_API dn_status dn_dataset_one_hot(const dn_dataset *data, dn_dataset *view, dn_error *error) {
+    const size_t classes = data->classes;
+    size_t rows = data->order == NULL ? data->count : 0, numbers = 0;
+    if (data->labels == NULL || classes == 0)
+        return dni_fail(error, DN_ERROR_ARGUMENT, "one-hot targets of a data set without labels");
+    for (size_t s = 0; s < data->count; s++) {
+        const size_t row = dni_row_of(data, s);
+        const int32_t label = data->labels[row];
+        if (label < 0 || (size_t)label >= classes)
+            return dni_fail(error, DN_ERROR_LABEL, "label %ld of sample %zu is not in 0 .. %zu",
+                            (long)label, s, classes - 1);
+        if (row >= rows) rows = row + 1;
+    }
+    dn_real *targets = NULL;
+    if (dni_multiply_sizes(rows, classes, &numbers))
+        targets = (dn_real *)dni_allocate_zero(numbers, sizeof *targets);
+    if (targets == NULL)
+        return dni_fail(error, DN_ERROR_MEMORY, "no memory for %zu rows of %zu targets", rows,
+                        classes);
+    for (size_t s = 0; s < data->count; s++) {
+        const size_t row = dni_row_of(data, s);
+        targets[row * classes + (size_t)data->labels[row]] = 1;
+    }
+    dni_dataset_borrow(data, view);
+    dni_dataset_own(view, DNI_OWN_TARGETS, targets);
+    view->targets = targets;
+    view->outputs = classes;
+    return DN_OK;
+}
+
+/*
+*How we know that it is right:* `tests/test_data.c` loads real and made-up pictures, labels of
+every integer type, each pair of files that does not fit; splits, splits of splits and splits
+in place are checked to hold every sample exactly once; each allocation of each function
+is made to fail in turn.
+
+### Mean and deviation
+
+Gradient descent goes fastest when all inputs have mean 0 and deviation 1 (LeCun et al.,
+1998). Over n numbers,
+
+$$ \mu = \frac{1}{n} \sum_i x_i, \qquad \sigma = \sqrt{\frac{1}{n} \sum_i (x_i - \mu)^2} $$
+
+The numbers are those of a picture (per sample) or those of a feature over all samples (per
+feature). What never varies has deviation 0; it is divided by 1 instead, and becomes 0.
+
+Bytes are integers, and their sums S of x and Q of x^2 are exact in 64 bits, in whatever
+order they are taken. The textbook's Q / n - mu^2 subtracts two numbers that may be large
+and close. Shifting by m, the integer part of mu, leaves only the fraction f = (S - nm) / n
+to be subtracted, and the shifted sum is an integer too:
+
+$$ \sigma^2 = \frac{1}{n} \sum_i (x_i - m)^2 - f^2, \qquad
+   \sum_i (x_i - m)^2 = Q - m S - m \, (S - n m) $$
+
+    m = S / n;  r = S % n;  squares = Q - m * S - m * r;  variance = squares/n - (r/n)^2
+*/
+typedef struct dni_scale {
+    double mean, deviation;
+} dni_scale;
+
+static dni_scale dni_scale_make(double mean, double variance) {
+    dni_scale scale;
+    scale.mean = mean;
+    scale.deviation = variance > 0 ? sqrt(variance) : 1;
+    return scale;
+}
+
+static dni_scale dni_scale_of_sums(uint64_t count, uint64_t sum, uint64_t square_sum) {
+    const uint64_t whole = sum / count, rest = sum % count;
+    const uint64_t product = whole * sum, correction = whole * rest;
+    const uint64_t squares = square_sum - product - correction;
+    const double fraction = (double)rest / (double)count;
+    return dni_scale_make((double)whole + fraction,
+                          dni_fma(-fraction, fraction, (double)squares / (double)count));
+}
+
+/* The sums of 64 Ki bytes at a time fit 32 bits, which vectors hold more of. */
+static dni_scale dni_scale_of_bytes(const unsigned char *bytes, size_t count) {
+    uint64_t sum = 0, square_sum = 0;
+    for (size_t start = 0; start < count; start += 65536) {
+        const size_t end = count - start > 65536 ? start + 65536 : count;
+        uint32_t part = 0, square_part = 0;
+        for (size_t i = start; i < end; i++) {
+            const uint32_t x = bytes[i], square = x * x;
+            part += x;
+            square_part += square;
+        }
+        sum += part;
+        square_sum += square_part;
+    }
+    return dni_scale_of_sums(count, sum, square_sum);
+}
+
+/*
+For other numbers the mean is taken first, then the squares around it. Here the order of
+the additions matters to the last bit. Number i is added to sum i mod 8, and the eight sums
+are added at the end: an order that suits vectors, and the same on every machine.
+*/
+static double dni_sum_of_eight(const double *sums) {
+    const double left = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    const double right = (sums[4] + sums[5]) + (sums[6] + sums[7]);
+    return left + right;
+}
+
+static dni_scale dni_scale_of_values(const dn_real *values, size_t count) {
+    double sums[8] = {0}, squares[8] = {0};
+    for (size_t i = 0; i < count; i++) sums[i % 8] += (double)values[i];
+    const double mean = dni_sum_of_eight(sums) / (double)count;
+    for (size_t i = 0; i < count; i++) {
+        const double difference = (double)values[i] - mean;
+        squares[i % 8] = dni_fma(difference, difference, squares[i % 8]);
+    }
+    return dni_scale_make(mean, dni_sum_of_eight(squares) / (double)count);
+}
+
+/*
+Per feature the numbers of one sum lie a whole row apart. Reading the data column by column
+would touch every row once for each feature. So all columns are summed together, row by row,
+into two arrays of sums.
+*/
+static void dni_standardize_bytes(const dn_dataset *data, uint64_t *sums, uint64_t *squares,
+                                  dn_real *mean, dn_real *deviation) {
+    for (size_t s = 0; s < data->count; s++) {
+        const unsigned char *row = data->bytes + dni_row_of(data, s) * data->features;
+        for (size_t i = 0; i < data->features; i++) {
+            const uint32_t x = row[i], square = x * x;
+            sums[i] += x;
+            squares[i] += square;
+        }
+    }
+    for (size_t i = 0; i < data->features; i++) {
+        const dni_scale scale = dni_scale_of_sums(data->count, sums[i], squares[i]);
+        mean[i] = (dn_real)scale.mean;
+        deviation[i] = (dn_real)scale.deviation;
+    }
+}
+
+static void dni_standardize_values(const dn_dataset *data, double *means, double *squares,
+                                   dn_real *mean, dn_real *deviation) {
+    const size_t features = data->features;
+    for (size_t s = 0; s < data->count; s++) {
+        const dn_real *row = data->values + dni_row_of(data, s) * features;
+        for (size_t i = 0; i < features; i++) means[i] += (double)row[i];
+    }
+    for (size_t i = 0; i < features; i++) means[i] /= (double)data->count;
+    for (size_t s = 0; s < data->count; s++) {
+        const dn_real *row = data->values + dni_row_of(data, s) * features;
+        for (size_t i = 0; i < features; i++) {
+            const double difference = (double)row[i] - means[i];
+            squares[i] = dni_fma(difference, difference, squares[i]);
+        }
+    }
+    for (size_t i = 0; i < features; i++) {
+        const dni_scale scale = dni_scale_make(means[i], squares[i] / (double)data->count);
+        mean[i] = (dn_real)scale.mean;
+        deviation[i] = (dn_real)scale.deviation;
+        if (!(deviation[i] > 0)) deviation[i] = 1; /* too small for dn_real */
+    }
+}
+
+DN_API dn_status dn_dataset_standardize(dn_dataset *data, dn_error *error) {
+    const size_t features = data->features;
+    if (data->count == 0 || features == 0 || (data->bytes == NULL && data->values == NULL))
+        return dni_fail(error, DN_ERROR_ARGUMENT, "an empty data set has no mean");
+    dn_real *mean = (dn_real *)dni_allocate(features, 2 * sizeof *mean);
+    void *sums = dni_allocate_zero(features, 2 * sizeof(uint64_t)); /* as large as double */
+    if (mean == NULL || sums == NULL) {
+        dni_release(mean);
+        dni_release(sums);
+        return dni_fail(error, DN_ERROR_MEMORY, "no memory for %zu means", features);
+    }
+    if (data->bytes != NULL)
+        dni_standardize_bytes(data, (uint64_t *)sums, (uint64_t *)sums + features, mean,
+                              mean + features);
+    else
+        dni_standardize_values(data, (double *)sums, (double *)sums + features, mean,
+                               mean + features);
+    dni_release(sums);
+    dni_dataset_own(data, DNI_OWN_SCALE, mean);
+    data->normalization = DN_NORMALIZE_FEATURE;
+    data->mean = mean;
+    data->deviation = mean + features;
+    return DN_OK;
+}
+
+/*
+### Gathering a batch
+
+The training step asks for some rows, in the order of the shuffle, as normalised numbers.
+
+| what | shape |
+|---|---|
+| samples, numbers of samples in the set or view | [count] |
+| bytes or values | [rows, features] |
+| inputs | [count, features] |
+
+For bytes, each normalisation but the last is a function of the byte and two numbers that
+hold for the whole row:
+
+$$ \text{input} = \frac{x - \mu}{\sigma}, \qquad
+   (\mu, \sigma) = (0, 1), \; (0, 255) \text{ or those of the picture} $$
+
+    input[s,i] = (bytes[row(s),i] - mean) / deviation
+
+A byte has only 256 values. So 256 divisions fill a table, and a pixel costs one look into
+it. The table is computed in double precision and then rounded; for x / 255 this gives
+the float next to the exact quotient, and the same one everywhere.
+*/
+static void dni_fill_table(dn_real *table, dni_scale scale) {
+    for (int x = 0; x < 256; x++) table[x] = (dn_real)((x - scale.mean) / scale.deviation);
+}
+
+static void dni_gather_bytes(const dn_dataset *data, const unsigned char *row, dn_real *table,
+                             dn_real *input) {
+    const size_t features = data->features;
+    if (data->normalization == DN_NORMALIZE_FEATURE) {
+        const dn_real *mean = data->mean, *deviation = data->deviation;
+        for (size_t i = 0; i < features; i++) input[i] = ((dn_real)row[i] - mean[i]) / deviation[i];
+        return;
+    }
+    if (data->normalization == DN_NORMALIZE_SAMPLE)
+        dni_fill_table(table, dni_scale_of_bytes(row, features));
+    for (size_t i = 0; i < features; i++) input[i] = table[row[i]];
+}
+
+static void dni_gather_values(const dn_dataset *data, const dn_real *row, dn_real *input) {
+    const size_t features = data->features;
+    const dn_real *mean = data->mean, *deviation = data->deviation;
+    dni_scale scale;
+    switch (data->normalization) {
+    case DN_NORMALIZE_255:
+        for (size_t i = 0; i < features; i++) input[i] = row[i] / 255;
+        break;
+    case DN_NORMALIZE_SAMPLE:
+        scale = dni_scale_of_values(row, features);
+        for (size_t i = 0; i < features; i++)
+            input[i] = (dn_real)(((double)row[i] - scale.mean) / scale.deviation);
+        break;
+    case DN_NORMALIZE_FEATURE:
+        for (size_t i = 0; i < features; i++) input[i] = (row[i] - mean[i]) / deviation[i];
+        break;
+    default:
+        memcpy(input, row, features * sizeof *input);
+    }
+}
+
+/*
+In a shuffled order each row lies somewhere else, where no cache has it. While one row is
+converted, the next is already called for; on MNIST that saves half of the time.
+*/
+static void dni_prefetch(const unsigned char *bytes, size_t count) {
+#ifdef __GNUC__
+    for (size_t i = 0; i < count; i += 64) __builtin_prefetch(bytes + i);
+#else
+    (void)bytes;
+    (void)count;
+#endif
+}
+
+DN_API void dn_dataset_gather(const dn_dataset *data, const uint32_t *samples, size_t first,
+                              size_t count, dn_real *inputs) {
+    const size_t features = data->features;
+    dn_real table[256];
+    dni_scale scale;
+    scale.mean = 0;
+    scale.deviation = data->normalization == DN_NORMALIZE_255 ? 255 : 1;
+    DN_ASSERT(data->normalization != DN_NORMALIZE_FEATURE ||
+              (data->mean != NULL && data->deviation != NULL));
+    if (data->bytes != NULL) dni_fill_table(table, scale);
+    for (size_t s = 0; s < count; s++, inputs += features) {
+        const size_t row = dni_row_of(data, samples != NULL ? samples[s] : first + s);
+        if (data->bytes != NULL && samples != NULL && s + 1 < count)
+            dni_prefetch(data->bytes + dni_row_of(data, samples[s + 1]) * features, features);
+        if (data->bytes != NULL)
+            dni_gather_bytes(data, data->bytes + row * features, table, inputs);
+        else
+            dni_gather_values(data, data->values + row * features, inputs);
+    }
+}
+
+/*
+*How we know that it is right:* `tests/test_data.c` compares every normalisation, of bytes
+and of values, with the formulas computed in another way in long double, checks that x / 255
+is the correctly rounded quotient for all 256 bytes, that a constant picture gives zeroes, and
+that views, orders and lists of samples pick the rows that they should.
+*/
+
+/*
+## 13. Model files
+
+A trained net is a few arrays of numbers, and a little to say about them. This chapter
+writes both into one file that other programs can read, and reads such files, whoever
+wrote them, without trusting a byte.
+
+### The format
+
+*safetensors* (Hugging Face, 2022) is the simplest of the formats in wide use. A file has
+three parts:
+
+| bytes | |
+|---|---|
+| 8 | N, the length of the header, lowest byte first |
+| N | the header, JSON, filled up with blanks to a multiple of 8 |
+| the rest | the numbers of all tensors, lowest byte first, one tensor behind the other |
+
+The header of a net 784-256-10 is, with line breaks added,
+
+    {"__metadata__": {"format": "pt", "densenet": "0.1.0",
+                      "layers": "784, 256 relu, dropout 0.25, 10 softmax", ...},
+     "0.weight": {"dtype": "F32", "shape": [256, 784], "data_offsets": [0, 802816]},
+     "0.bias":   {"dtype": "F32", "shape": [256],      "data_offsets": [802816, 803840]},
+     "3.weight": {"dtype": "F32", "shape": [10, 256],  "data_offsets": [803840, 814080]},
+     "3.bias":   {"dtype": "F32", "shape": [10],       "data_offsets": [814080, 814120]}}
+
+There is nothing in it to be executed, nothing to be unpacked, and no number in it that
+the length of the file does not check.
+
+The names are those of PyTorch: in an `nn.Sequential` every module has a number, and
+activations and dropout are modules like any other. So the net above has its dense layers
+at 0 and 3, with the ReLU at 1, the dropout at 2 and the softmax at 4. A linear
+activation is no module. PyTorch keeps the weights of a layer as [outputs, inputs], this
+library as [inputs, outputs]: they are transposed on the way.
+
+| metadata | meaning | example |
+|---|---|---|
+| format | how other libraries should take the tensors | pt |
+| densenet | version of this library; marks the file as ours | 0.1.0 |
+| layers | inputs, then each layer | 784, 256 relu, dropout 0.25, 10 softmax |
+| classes | how many classes the outputs tell apart, if they do | 10 |
+| normalization | of the inputs: none, 255, sample, feature | 255 |
+| mean, deviation | of each input, when that is feature | 0.5 1.25 |
+| loss | that it was trained with | cross_entropy |
+| seed, random | seed, and state of the generator | 1 |
+| checkpoint, training, crc32 | in checkpoints: chapter 14 | |
+| any other | the user's notes | |
+
+### Numbers as bytes
+
+A number is its bits, and bits are shifted into bytes, so that the order of the bytes in
+this machine's memory does not matter. `dni_put_bits` and `dni_get_bits` are the only
+places where memory becomes a number or a number memory.
+*/
+static void dni_put_bits(unsigned char *to, uint64_t bits, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++) to[i] = (unsigned char)(bits >> (8 * i) & 255);
+}
+
+static uint64_t dni_get_bits(const unsigned char *from, size_t bytes) {
+    uint64_t bits = 0;
+    for (size_t i = 0; i < bytes; i++) bits |= (uint64_t)from[i] << (8 * i);
+    return bits;
+}
+
+/* The number whose IEEE 754 bits these are. */
+static double dni_float_of(uint64_t bits) {
+    const uint32_t word = (uint32_t)bits;
+    float number;
+    memcpy(&number, &word, sizeof number);
+    return (double)number;
+}
+
+static double dni_double_of(uint64_t bits) {
+    double number;
+    memcpy(&number, &bits, sizeof number);
+    return number;
+}
+
+static uint64_t dni_bits_of(double number) {
+    uint64_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    return bits;
+}
+
+static uint64_t dni_real_bits(dn_real number) {
+#if DNI_REAL_IS_DOUBLE
+    return dni_bits_of(number);
+#else
+    uint32_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    return bits;
+#endif
+}
+
+/*
+Two short formats are read as well. BF16 is the upper half of a float. F16 has a sign, 5
+bits of exponent e and 10 of mantissa m:
+
+| e | value |
+|---|---|
+| 0 | m 2^-24 |
+| 1 .. 30 | (1024 + m) 2^(e - 25) |
+| 31 | infinity if m = 0, else NaN |
+*/
+static double dni_half_of(uint64_t bits) {
+    const int exponent = (int)(bits >> 10 & 31), mantissa = (int)(bits & 1023);
+    double size = exponent == 0 ? ldexp((double)mantissa, -24)
+                                : ldexp((double)(1024 + mantissa), exponent - 25);
+    if (exponent == 31) size = mantissa == 0 ? (double)INFINITY : (double)NAN;
+    return (bits >> 15 & 1) != 0 ? -size : size;
+}
+
+/*
+### Numbers as text
+
+The metadata has decimal numbers: probabilities of dropout, means. `strtod` and `printf`
+use the decimal sign of the user's country, so that a file written in Berlin would not
+load in Boston; and the text must give back the very same number. To read m times 10^e,
+with m below 2^64, powers up to 10^22 are exact in a double. The quotient of m and such
+a power has one rounding, whose error the fused multiply-add delivers:
+
+$$ q = \operatorname{round}(m / p), \qquad m / p = q + \frac{m - q p}{p} $$
+
+    q + fma(-q, p, m) / p
+
+(Beyond 10^22 more than one step is needed, and the last bit of a double may be lost;
+that of a float never is.)
+*/
+static double dni_scale_step(double high, double low, double power, bool divide) {
+    if (divide) {
+        const double q = high / power;
+        return q + (dni_fma(-q, power, high) + low) / power;
+    }
+    const double q = high * power;
+    return q + dni_fma(low, power, dni_fma(high, power, -q));
+}
+
+static double dni_scale_decimal(uint64_t mantissa, int exponent) {
+    double number = (double)mantissa;
+    double low = (double)(int64_t)(mantissa - (uint64_t)number);
+    while (exponent != 0 && number != 0 && dni_is_finite(number)) {
+        int step = exponent < 0 ? -exponent : exponent;
+        if (step > 22) step = 22;
+        double power = 1;
+        for (int i = 0; i < step; i++) power *= 10;
+        number = dni_scale_step(number, low, power, exponent < 0);
+        low = 0;
+        exponent += exponent < 0 ? step : -step;
+    }
+    return number;
+}
+
+/* Reads an optional sign, digits with at most one point, and an optional exponent. */
+static bool dni_parse_number(const char **text, double *number) {
+    const char *at = *text;
+    const bool negative = *at == '-';
+    uint64_t mantissa = 0;
+    int exponent = 0, digits = 0;
+    bool point = false;
+    if (negative) at++;
+    for (; (*at >= '0' && *at <= '9') || (*at == '.' && !point); at++) {
+        if (*at == '.') {
+            point = true;
+            continue;
+        }
+        if (++digits > 400) return false;
+        if (mantissa <= UINT64_C(99999999999999999)) { /* else the digit has no effect */
+            mantissa = 10 * mantissa + (uint64_t)(*at - '0');
+            exponent -= point;
+        } else {
+            exponent += !point;
+        }
+    }
+    if (digits == 0) return false;
+    if (*at == 'e' || *at == 'E') {
+        int given = 0;
+        const bool down = *++at == '-';
+        if (*at == '-' || *at == '+') at++;
+        if (*at < '0' || *at > '9') return false;
+        for (; *at >= '0' && *at <= '9'; at++)
+            if (given < 1000) given = 10 * given + (*at - '0');
+        exponent += down ? -given : given;
+    }
+    *number = dni_scale_decimal(mantissa, exponent);
+    if (negative) *number = -*number;
+    *text = at;
+    return true;
+}
+
+/* The shortest decimal that is read back as the same number. */
+static const char *dni_number_text(dn_real number, char text[40]) {
+    for (int digits = 1; digits <= 17; digits++) {
+        double back = 0;
+        const char *at = text;
+        (void)snprintf(text, 40, "%.*g", digits, (double)number);
+        for (char *c = text; *c != '\0'; c++)
+            if (*c == ',') *c = '.';
+        if (dni_parse_number(&at, &back) && *at == '\0' && (dn_real)back == number) break;
+    }
+    return text;
+}
+
+static bool dni_parse_count(const char **text, uint64_t *count) {
+    const char *at = *text;
+    uint64_t sum = 0;
+    if (*at < '0' || *at > '9') return false;
+    for (; *at >= '0' && *at <= '9'; at++) {
+        const uint64_t digit = (uint64_t)(*at - '0');
+        if (sum > (UINT64_MAX - digit) / 10) return false;
+        sum = 10 * sum + digit;
+    }
+    *count = sum;
+    *text = at;
+    return true;
+}
+
+/*
+### UTF-8
+
+A code point takes one to four bytes; the first tells how many, and each byte after it
+starts with the bits 10.
+
+| code point | bytes |
+|---|---|
+| 0 .. 7f | 0xxxxxxx |
+| 80 .. 7ff | 110xxxxx 10xxxxxx |
+| 800 .. ffff | 1110xxxx 10xxxxxx 10xxxxxx |
+| 10000 .. 10ffff | 11110xxx 10xxxxxx 10xxxxxx 10xxxxxx |
+
+Two names that look alike must not be two different strings of bytes. So a code point
+must have its shortest form, and the surrogates d800 .. dfff, which only UTF-16 uses, must
+not occur.
+*/
+/* Bytes of the valid sequence that starts here; 0 if there is none. */
+static size_t dni_utf8_length(const char *text, size_t left) {
+    static const uint32_t smallest[5] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char *bytes = (const unsigned char *)text;
+    if (left == 0) return 0;
+    if (bytes[0] < 0x80) return 1;
+    const size_t length = bytes[0] >= 0xf0 ? 4 : bytes[0] >= 0xe0 ? 3 : 2;
+    if (bytes[0] < 0xc0 || bytes[0] > 0xf4 || length > left) return 0;
+    uint32_t code = (uint32_t)bytes[0] & (0xffu >> (length + 1));
+    for (size_t i = 1; i < length; i++) {
+        if ((bytes[i] & 0xc0) != 0x80) return 0;
+        code = code << 6 | (bytes[i] & 0x3fu);
+    }
+    const bool surrogate = code >= 0xd800 && code <= 0xdfff;
+    return code < smallest[length] || code > 0x10ffff || surrogate ? 0 : length;
+}
+
+static char *dni_utf8_put(char *to, uint32_t code) {
+    const int more = code < 0x80 ? 0 : code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+    static const uint32_t marks[4] = {0, 0xc0, 0xe0, 0xf0};
+    *to++ = (char)(marks[more] | code >> (6 * more));
+    for (int i = more - 1; i >= 0; i--) *to++ = (char)(0x80 | (code >> (6 * i) & 0x3f));
+    return to;
+}
+
+static bool dni_is_utf8(const char *text) {
+    size_t left = strlen(text);
+    while (left > 0) {
+        const size_t length = dni_utf8_length(text, left);
+        if (length == 0) return false;
+        text += length;
+        left -= length;
+    }
+    return true;
+}
+
+/*
+### JSON
+
+JSON (RFC 8259, Bray, 2017) has six kinds of values, and a parser for it is a set of
+functions that look at the next byte and know from it what must follow:
+
+    value   = object | array | string | number | true | false | null
+    object  = { string : value , string : value ... }
+    array   = [ value , value ... ]
+
+There is no tree here. The reader of the header knows which value must stand where, asks
+for it, and gets it or an error with the place and what was expected there. Only a value
+that the reader does not know is passed over, and there arrays may be nested in arrays:
+it is the one function that calls itself, to a depth of 16, so that a megabyte of `[[[[`
+cannot exhaust the stack.
+
+Strings are decoded where they stand, in a copy of the header that the parser owns. It is
+always possible, because no escape is shorter than the bytes it stands for (`\u00e9` has
+six and gives two), and the closing quote leaves room for the final zero.
+
+    before:  "caf\u00e9"        after:  "cafXX0.....      (XX the two bytes, 0 the end)
+              ^ start                    ^ start
+*/
+enum { DNI_JSON_DEPTH = 16 };
+
+typedef struct dni_json {
+    char *text;       /* the parser's copy */
+    size_t size, at;  /* its length, and the next byte */
+    const char *name; /* of the file */
+    dn_error *error;
+    bool failed;      /* the error has been filled; nothing more is read */
+} dni_json;
+
+static bool dni_json_fail(dni_json *json, const char *expected) {
+    if (!json->failed) {
+        const unsigned char found = json->at < json->size ? (unsigned char)json->text[json->at] : 0;
+        char shown[24];
+        if (json->at >= json->size) (void)snprintf(shown, sizeof shown, "its end");
+        else if (found > ' ' && found < 127) (void)snprintf(shown, sizeof shown, "'%c'", found);
+        else (void)snprintf(shown, sizeof shown, "byte %02x", found);
+        (void)dni_fail(json->error, DN_ERROR_FORMAT, "%s: byte %zu of the header: expected %s, found %s",
+                       json->name, json->at, expected, shown);
+    }
+    json->failed = true;
+    return false;
+}
+
+/* The next byte, or -1 at the end. */
+static int dni_json_peek(const dni_json *json) {
+    return json->at < json->size && !json->failed ? (unsigned char)json->text[json->at] : -1;
+}
+
+static int dni_json_after_space(dni_json *json) {
+    int c = dni_json_peek(json);
+    for (; c == ' ' || c == '\t' || c == '\n' || c == '\r'; c = dni_json_peek(json)) json->at++;
+    return c;
+}
+
+/* Takes the character if it is the next. */
+static bool dni_json_take(dni_json *json, char wanted) {
+    if (dni_json_after_space(json) != wanted) return false;
+    json->at++;
+    return true;
+}
+
+static bool dni_json_expect(dni_json *json, char wanted) {
+    char shown[4] = {'\'', wanted, '\'', '\0'};
+    return dni_json_take(json, wanted) || dni_json_fail(json, shown);
+}
+
+static bool dni_json_hex(dni_json *json, uint32_t *code) {
+    *code = 0;
+    for (int i = 0; i < 4; i++, json->at++) {
+        const int c = dni_json_peek(json);
+        const int letter = c | 0x20;
+        if (c >= '0' && c <= '9') *code = *code << 4 | (uint32_t)(c - '0');
+        else if (letter >= 'a' && letter <= 'f') *code = *code << 4 | (uint32_t)(letter - 'a' + 10);
+        else return dni_json_fail(json, "a hexadecimal digit");
+    }
+    return true;
+}
+
+/* What stands behind \u: a code point of up to 16 bits, or the first half of a pair of
+   surrogates, d800 + high ten bits, with \u and dc00 + low ten bits after it. Zero is
+   refused, because it would end the string for C. */
+static bool dni_json_code_point(dni_json *json, uint32_t *code) {
+    if (!dni_json_hex(json, code)) return false;
+    if (*code >= 0xd800 && *code <= 0xdbff) {
+        uint32_t low = 0;
+        if (dni_json_peek(json) != '\\') return dni_json_fail(json, "\\u of the second surrogate");
+        json->at++;
+        if (dni_json_peek(json) != 'u') return dni_json_fail(json, "\\u of the second surrogate");
+        json->at++;
+        if (!dni_json_hex(json, &low)) return false;
+        if (low < 0xdc00 || low > 0xdfff) return dni_json_fail(json, "dc00 to dfff before this");
+        *code = 0x10000 + ((*code - 0xd800) << 10) + (low - 0xdc00);
+    } else if (*code >= 0xdc00 && *code <= 0xdfff) {
+        return dni_json_fail(json, "a first surrogate before this second one");
+    }
+    return *code != 0 || dni_json_fail(json, "no character 0 before this");
+}
+
+static bool dni_json_escape(dni_json *json, char **to) {
+    static const char letters[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
+    const int c = dni_json_peek(json);
+    const char *found = c > 0 ? strchr(letters, c) : NULL;
+    uint32_t code = 0;
+    if (c != 'u' && found == NULL) return dni_json_fail(json, "one of \"\\/bfnrtu after a backslash");
+    json->at++;
+    if (c == 'u') {
+        if (!dni_json_code_point(json, &code)) return false;
+        *to = dni_utf8_put(*to, code);
+    } else {
+        *(*to)++ = meant[found - letters];
+    }
+    return true;
+}
+
+/* A string, decoded in place and ended by a zero; NULL on failure. */
+static const char *dni_json_string(dni_json *json) {
+    if (!dni_json_take(json, '"')) {
+        (void)dni_json_fail(json, "a string");
+        return NULL;
+    }
+    char *start = json->text + json->at, *to = start;
+    for (int c = dni_json_peek(json); c != '"'; c = dni_json_peek(json)) {
+        const size_t length = dni_utf8_length(json->text + json->at, json->size - json->at);
+        if (c < 0x20) (void)dni_json_fail(json, "'\"' at the end of the string");
+        else if (length == 0) (void)dni_json_fail(json, "valid UTF-8");
+        if (json->failed) return NULL;
+        if (c == '\\') {
+            json->at++;
+            if (!dni_json_escape(json, &to)) return NULL;
+        } else {
+            memmove(to, json->text + json->at, length);
+            to += length;
+            json->at += length;
+        }
+    }
+    json->at++;
+    *to = '\0';
+    return start;
+}
+
+/* The next key of an object whose '{' has been taken, up to and with its ':'. NULL at
+   its '}' or on failure. `first` is true before the first call. */
+static const char *dni_json_key(dni_json *json, bool *first) {
+    if (dni_json_take(json, '}')) {
+        if (!*first) return NULL;
+        *first = false;
+        return NULL;
+    }
+    if (!*first && !dni_json_expect(json, ',')) return NULL;
+    *first = false;
+    const char *key = dni_json_string(json);
+    return key != NULL && dni_json_expect(json, ':') ? key : NULL;
+}
+
+/* Whether another item follows in an array whose '[' has been taken. */
+static bool dni_json_item(dni_json *json, bool *first) {
+    if (dni_json_take(json, ']')) return false;
+    if (!*first && !dni_json_expect(json, ',')) return false;
+    *first = false;
+    return !json->failed;
+}
+
+/* A whole number that is not negative, without a leading zero. */
+static bool dni_json_size(dni_json *json, size_t *size) {
+    const int first = dni_json_after_space(json);
+    size_t sum = 0;
+    if (first < '0' || first > '9') return dni_json_fail(json, "a whole number");
+    for (int c = first; c >= '0' && c <= '9'; c = dni_json_peek(json)) {
+        const size_t digit = (size_t)(c - '0');
+        if (sum > (SIZE_MAX - digit) / 10) return dni_json_fail(json, "a smaller number");
+        sum = 10 * sum + digit;
+        json->at++;
+        if (first == '0') break;
+    }
+    const int next = dni_json_peek(json);
+    if (next == '.' || next == 'e' || next == 'E' || (next >= '0' && next <= '9'))
+        return dni_json_fail(json, "the end of a whole number");
+    *size = sum;
+    return true;
+}
+
+static size_t dni_json_digits(dni_json *json) {
+    const size_t start = json->at;
+    while (dni_json_peek(json) >= '0' && dni_json_peek(json) <= '9') json->at++;
+    return json->at - start;
+}
+
+/* Any number: passed over, as the header has no use for it. */
+static bool dni_json_skip_number(dni_json *json) {
+    if (dni_json_peek(json) == '-') json->at++;
+    const bool zero = dni_json_peek(json) == '0';
+    const size_t digits = dni_json_digits(json);
+    if (digits == 0 || (zero && digits > 1)) return dni_json_fail(json, "a value");
+    if (dni_json_peek(json) == '.') {
+        json->at++;
+        if (dni_json_digits(json) == 0) return dni_json_fail(json, "a digit");
+    }
+    if (dni_json_peek(json) == 'e' || dni_json_peek(json) == 'E') {
+        json->at++;
+        if (dni_json_peek(json) == '+' || dni_json_peek(json) == '-') json->at++;
+        if (dni_json_digits(json) == 0) return dni_json_fail(json, "a digit");
+    }
+    return true;
+}
+
+static bool dni_json_skip(dni_json *json, int depth) {
+    static const char *const words[3] = {"true", "false", "null"};
+    const int c = dni_json_after_space(json);
+    bool first = true;
+    if (depth > DNI_JSON_DEPTH) return dni_json_fail(json, "no deeper nesting");
+    if (c == '"') return dni_json_string(json) != NULL;
+    if (c == '{') {
+        json->at++;
+        while (dni_json_key(json, &first) != NULL)
+            if (!dni_json_skip(json, depth + 1)) return false;
+        return !json->failed;
+    }
+    if (c == '[') {
+        json->at++;
+        while (dni_json_item(json, &first))
+            if (!dni_json_skip(json, depth + 1)) return false;
+        return !json->failed;
+    }
+    for (int i = 0; i < 3; i++) {
+        const size_t length = strlen(words[i]);
+        if (json->size - json->at >= length && memcmp(json->text + json->at, words[i], length) == 0) {
+            json->at += length;
+            return true;
+        }
+    }
+    return dni_json_skip_number(json);
+}
+
+/*
+### Reading the header
+
+The header gives for each tensor its type, its shape and where its bytes begin and end,
+counted from the end of the header.
+*/
+enum { DNI_TENSOR_RANK = 8 };
+
+#define DNI_TENSOR_TYPES(ROW)                                                              \
+    ROW("F32", 4) ROW("F64", 8) ROW("F16", 2) ROW("BF16", 2) ROW("I64", 8) ROW("I32", 4)   \
+    ROW("I16", 2) ROW("I8", 1) ROW("U64", 8) ROW("U32", 4) ROW("U16", 2) ROW("U8", 1)      \
+    ROW("BOOL", 1) ROW("F8_E4M3", 1) ROW("F8_E5M2", 1)
+
+typedef struct dni_tensor {
+    const char *name, *type;
+    size_t element_size;
+    size_t rank, shape[DNI_TENSOR_RANK];
+    size_t count;      /* of elements */
+    size_t start, end; /* of its bytes */
+} dni_tensor;
+
+typedef struct dni_note {
+    const char *key, *value;
+} dni_note;
+
+typedef struct dni_model_file {
+    dni_content content;
+    char *text;                /* the parser's copy of the header */
+    size_t header_size;
+    const unsigned char *data; /* behind the header */
+    size_t data_size;
+    dni_tensor *tensors;
+    size_t tensor_count, tensor_capacity;
+    dni_note *notes;
+    size_t note_count, note_capacity;
+    bool has_metadata;
+} dni_model_file;
+
+static void dni_model_file_free(dni_model_file *file) {
+    dni_release(file->content.owned);
+    dni_release(file->text);
+    dni_release(file->tensors);
+    dni_release(file->notes);
+    memset(file, 0, sizeof *file);
+}
+
+/* A name from a file as it can stand in a message: short, on one line. */
+static const char *dni_printable(const char *name, char shown[64]) {
+    size_t i = 0;
+    for (; name[i] != '\0' && i < 60; i++)
+        shown[i] = (unsigned char)name[i] < 0x20 || name[i] == 0x7f ? '?' : name[i];
+    while (i > 0 && name[i] != '\0' && ((unsigned char)name[i] & 0xc0) == 0x80) i--;
+    shown[i] = '\0';
+    if (name[i] != '\0') memcpy(shown + i, "...", 4);
+    return shown;
+}
+
+/* Room for one more item of a list; the list, or NULL when there is no memory. */
+static void *dni_list_room(void *list, size_t count, size_t *capacity, size_t item) {
+    size_t larger, bytes;
+    if (count < *capacity) return list;
+    larger = *capacity < 8 ? 16 : 2 * *capacity;
+    if (!dni_multiply_sizes(larger, item, &bytes)) return NULL;
+    list = dni_grow(list, count * item, bytes);
+    if (list != NULL) *capacity = larger;
+    return list;
+}
+
+static bool dni_no_memory(dni_json *json) {
+    (void)dni_fail(json->error, DN_ERROR_MEMORY, "%s: no memory to read the header", json->name);
+    json->failed = true;
+    return false;
+}
+
+static bool dni_read_metadata(dni_json *json, dni_model_file *file) {
+    bool first = true;
+    const char *key, *value;
+    if (file->has_metadata) return dni_json_fail(json, "only one __metadata__ before this");
+    file->has_metadata = true;
+    if (!dni_json_expect(json, '{')) return false;
+    while ((key = dni_json_key(json, &first)) != NULL) {
+        dni_note *notes;
+        for (size_t i = 0; i < file->note_count; i++)
+            if (strcmp(file->notes[i].key, key) == 0)
+                return dni_json_fail(json, "a key in __metadata__ that is not there already");
+        value = dni_json_string(json);
+        if (value == NULL) return false;
+        notes = (dni_note *)dni_list_room(file->notes, file->note_count, &file->note_capacity,
+                                          sizeof *notes);
+        if (notes == NULL) return dni_no_memory(json);
+        file->notes = notes;
+        notes[file->note_count].key = key;
+        notes[file->note_count++].value = value;
+    }
+    return !json->failed;
+}
+
+static bool dni_read_shape(dni_json *json, dni_tensor *tensor) {
+    bool first = true;
+    tensor->count = 1;
+    if (!dni_json_expect(json, '[')) return false;
+    while (dni_json_item(json, &first)) {
+        size_t size = 0;
+        if (tensor->rank == DNI_TENSOR_RANK) return dni_json_fail(json, "at most 8 dimensions");
+        if (!dni_json_size(json, &size)) return false;
+        if (!dni_multiply_sizes(tensor->count, size, &tensor->count))
+            return dni_json_fail(json, "a shape of fewer numbers");
+        tensor->shape[tensor->rank++] = size;
+    }
+    return !json->failed;
+}
+
+static bool dni_read_offsets(dni_json *json, dni_tensor *tensor) {
+    return dni_json_expect(json, '[') && dni_json_size(json, &tensor->start) &&
+           dni_json_expect(json, ',') && dni_json_size(json, &tensor->end) &&
+           dni_json_expect(json, ']');
+}
+
+static bool dni_read_type(dni_json *json, dni_tensor *tensor) {
+    static const struct {
+        const char *type;
+        size_t size;
+    } known[] = {
+#define DNI_ROW(type, size) {type, size},
+        DNI_TENSOR_TYPES(DNI_ROW)
+#undef DNI_ROW
+    };
+    const char *type = dni_json_string(json);
+    if (type == NULL) return false;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(known[i].type, type) == 0) {
+            tensor->type = known[i].type;
+            tensor->element_size = known[i].size;
+            return true;
+        }
+    return dni_json_fail(json, "a known dtype before this");
+}
+
+/* { "dtype": ..., "shape": ..., "data_offsets": ... }, in any order, each once. */
+static bool dni_read_tensor(dni_json *json, dni_tensor *tensor) {
+    static const char *const fields[3] = {"dtype", "shape", "data_offsets"};
+    bool seen[3] = {false, false, false}, first = true;
+    const char *key;
+    if (!dni_json_expect(json, '{')) return false;
+    while ((key = dni_json_key(json, &first)) != NULL) {
+        int field = 0;
+        while (field < 3 && strcmp(key, fields[field]) != 0) field++;
+        if (field < 3 && seen[field]) return dni_json_fail(json, "each field of a tensor once");
+        if (field < 3) seen[field] = true;
+        if (field == 0 && !dni_read_type(json, tensor)) return false;
+        if (field == 1 && !dni_read_shape(json, tensor)) return false;
+        if (field == 2 && !dni_read_offsets(json, tensor)) return false;
+        if (field == 3 && !dni_json_skip(json, 0)) return false;
+    }
+    if (json->failed) return false;
+    if (!seen[0] || !seen[1] || !seen[2])
+        return dni_json_fail(json, "dtype, shape and data_offsets before this");
+    return true;
+}
+
+static bool dni_read_header(dni_json *json, dni_model_file *file) {
+    bool first = true;
+    const char *key;
+    if (dni_json_peek(json) != '{') return dni_json_fail(json, "'{'");
+    json->at++;
+    while ((key = dni_json_key(json, &first)) != NULL) {
+        if (strcmp(key, "__metadata__") == 0) {
+            if (!dni_read_metadata(json, file)) return false;
+            continue;
+        }
+        dni_tensor *tensors = (dni_tensor *)dni_list_room(
+            file->tensors, file->tensor_count, &file->tensor_capacity, sizeof *tensors);
+        if (tensors == NULL) return dni_no_memory(json);
+        file->tensors = tensors;
+        dni_tensor *tensor = &tensors[file->tensor_count++];
+        memset(tensor, 0, sizeof *tensor);
+        tensor->name = key;
+        if (!dni_read_tensor(json, tensor)) return false;
+    }
+    if (!json->failed && dni_json_after_space(json) >= 0)
+        return dni_json_fail(json, "nothing but blanks behind the last '}'");
+    return !json->failed;
+}
+
+/*
+### Checking the layout
+
+Each of these could make a careless reader crash, or read what is not there: bytes that
+are not a whole number of elements, a tensor behind the end of the file, two tensors that
+share bytes, bytes that belong to no tensor (a place to hide things), two tensors of one
+name. Sorted by where they begin, the tensors must join without a gap from the first byte
+to the last; sorted by name, no two neighbours may be equal.
+*/
+static int dni_by_name(const void *a, const void *b) {
+    return strcmp(((const dni_tensor *)a)->name, ((const dni_tensor *)b)->name);
+}
+
+static int dni_by_place(const void *a, const void *b) {
+    const dni_tensor *x = (const dni_tensor *)a, *y = (const dni_tensor *)b;
+    if (x->start != y->start) return x->start < y->start ? -1 : 1;
+    if (x->end != y->end) return x->end < y->end ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+static dn_status dni_check_tensor(const dni_model_file *file, const dni_tensor *tensor,
+                                  dn_error *error) {
+    char shown[64];
+    size_t bytes = 0;
+    const bool fits = dni_multiply_sizes(tensor->count, tensor->element_size, &bytes);
+    if (tensor->start > tensor->end || tensor->end > file->data_size)
+        return dni_fail(error, tensor->start > tensor->end ? DN_ERROR_FORMAT : DN_ERROR_TRUNCATED,
+                        "%s: tensor '%s' has bytes %zu to %zu, of %zu that are there",
+                        file->content.name, dni_printable(tensor->name, shown), tensor->start,
+                        tensor->end, file->data_size);
+    if (!fits || bytes != tensor->end - tensor->start)
+        return dni_fail(error, DN_ERROR_FORMAT,
+                        "%s: tensor '%s' has %zu bytes for %zu elements of type %s",
+                        file->content.name, dni_printable(tensor->name, shown),
+                        tensor->end - tensor->start, tensor->count, tensor->type);
+    return DN_OK;
+}
+
+static dn_status dni_check_layout(dni_model_file *file, dn_error *error) {
+    char shown[64];
+    size_t reached = 0;
+    const size_t count = file->tensor_count;
+    dni_tensor *tensors = file->tensors;
+    if (count > 1) qsort(tensors, count, sizeof *tensors, dni_by_name);
+    for (size_t i = 1; i < count; i++)
+        if (strcmp(tensors[i - 1].name, tensors[i].name) == 0)
+            return dni_fail(error, DN_ERROR_FORMAT, "%s: two tensors are called '%s'",
+                            file->content.name, dni_printable(tensors[i].name, shown));
+    if (count > 1) qsort(tensors, count, sizeof *tensors, dni_by_place);
+    for (size_t i = 0; i < count; i++) {
+        const dn_status status = dni_check_tensor(file, &tensors[i], error);
+        if (status != DN_OK) return status;
+        if (tensors[i].start != reached)
+            return dni_fail(error, DN_ERROR_FORMAT,
+                            "%s: tensor '%s' starts at byte %zu, the one before it ends at %zu",
+                            file->content.name, dni_printable(tensors[i].name, shown),
+                            tensors[i].start, reached);
+        reached = tensors[i].end;
+    }
+    if (reached != file->data_size)
+        return dni_fail(error, DN_ERROR_FORMAT, "%s: %zu bytes behind the last tensor",
+                        file->content.name, file->data_size - reached);
+    return DN_OK;
+}
+
+/*
+### Opening a file
+
+The length of the header is compared with what is there, and with a limit, before a byte
+is allocated for it. The length's lowest byte comes first; a file of another kind would
+nearly always give an absurd length, so that one is met with a guess at what the file is.
+*/
+enum { DNI_HEADER_LIMIT = 1 << 20 };
+
+/* For dni_read_all: do not read on when the first bytes cannot be a header's length. */
+static size_t dni_model_extent(const unsigned char *bytes, size_t size) {
+    return size >= 8 && dni_get_bits(bytes, 8) > 100000000 ? 8 : SIZE_MAX;
+}
+
+static dn_status dni_not_model(const dni_content *content, uint64_t length, size_t limit,
+                               dn_error *error) {
+    const char *what = dni_recognise(content->bytes, content->size);
+    if (content->size >= 4 && memcmp(content->bytes, "PK\x03\x04", 4) == 0)
+        what = "a .pt, .npz or .keras archive: save it with safetensors.torch.save_file instead";
+    if (what != NULL)
+        return dni_fail(error, DN_ERROR_FORMAT, "%s: no safetensors file, but %s", content->name,
+                        what);
+    if (content->size < 8)
+        return dni_fail(error, DN_ERROR_TRUNCATED, "%s: %zu bytes are no safetensors file",
+                        content->name, content->size);
+    if (length > limit)
+        return dni_fail(error, DN_ERROR_TOO_LARGE,
+                        "%s: no safetensors file, or a header of %llu bytes (at most %zu are read)",
+                        content->name, (unsigned long long)length, limit);
+    return dni_fail(error, DN_ERROR_TRUNCATED, "%s: a header of %llu bytes, but only %zu are there",
+                    content->name, (unsigned long long)length, content->size - 8);
+}
+
+static dn_status dni_model_file_open(dni_model_file *file, size_t limit, dn_error *error) {
+    const dni_content *content = &file->content;
+    const uint64_t length = content->size < 8 ? 0 : dni_get_bits(content->bytes, 8);
+    if (limit == 0) limit = DNI_HEADER_LIMIT;
+    if (content->size < 8 || length > limit || length > content->size - 8)
+        return dni_not_model(content, length, limit, error);
+    file->header_size = (size_t)length;
+    file->data = content->bytes + 8 + file->header_size;
+    file->data_size = content->size - 8 - file->header_size;
+    file->text = (char *)dni_allocate(file->header_size + 1, 1);
+    dni_json json;
+    memset(&json, 0, sizeof json);
+    json.text = file->text;
+    json.size = file->header_size;
+    json.name = content->name;
+    json.error = error;
+    dn_error unseen;
+    if (error == NULL) json.error = &unseen;
+    if (file->text == NULL)
+        return dni_fail(error, DN_ERROR_MEMORY, "%s: no memory for its header", content->name);
+    memcpy(file->text, content->bytes + 8, file->header_size);
+    if (!dni_read_header(&json, file)) return json.error->status;
+    return dni_check_layout(file, error);
+}
+
+/* The value of a key of the metadata, or NULL. */
+static const char *dni_metadata(const dni_model_file *file, const char *key) {
+    for (size_t i = 0; i < file->note_count; i++)
+        if (strcmp(file->notes[i].key, key) == 0) return file->notes[i].value;
+    return NULL;
+}
+
+static const dni_tensor *dni_find_tensor(const dni_model_file *file, const char *name) {
+    for (size_t i = 0; i < file->tensor_count; i++)
+        if (strcmp(file->tensors[i].name, name) == 0) return &file->tensors[i];
+    return NULL;
+}
+
+/*
+*How we know that it is right:* `tests/test_files.c` damages a file in every way of the
+list above and some more, cuts it off at every byte, replaces every byte of its header,
+and checks that each refusal says why. `tests/fuzz/fuzz_safetensors.c` has been fed with
+some hundred million invented files.
+
+### What a net is, in words
+
+The metadata describes the layers in a line that people can read as well:
+
+    784, 256 relu, dropout 0.25, 10 softmax
+
+The first number counts the inputs; a dense layer has its outputs and its activation, a
+custom one as `custom:NAME`; `frozen`, `frozen_weights` or `frozen_biases` may follow.
+*/
+static bool dni_is_word(const char *name) {
+    size_t length = 0;
+    for (; name[length] != '\0'; length++) {
+        const char c = name[length];
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!letter && !(c >= '0' && c <= '9') && strchr("_-+.", c) == NULL) return false;
+    }
+    return length > 0 && length < 64;
+}
+
+/* "relu", or "custom:NAME", or "custom" if it has no name. */
+static void dni_activation_text(dni_text *text, const dn_layer *layer) {
+    dni_text_add(text, "%s", dni_activation_names[layer->activation]);
+    if (layer->activation == DN_CUSTOM && layer->custom->name != NULL)
+        dni_text_add(text, ":%s", layer->custom->name);
+}
+
+static void dni_layers_text(dni_text *text, const dn_net *net) {
+    dni_text_add(text, "%zu", net->inputs);
+    for (size_t l = 0; l < net->layer_count; l++) {
+        const dn_layer *layer = &net->layers[l];
+        char number[40];
+        if (layer->kind == DN_LAYER_DROPOUT) {
+            dni_text_add(text, ", dropout %s", dni_number_text(layer->dropout, number));
+            continue;
+        }
+        dni_text_add(text, ", %zu ", layer->outputs);
+        dni_activation_text(text, layer);
+        if (layer->freeze_weights || layer->freeze_biases)
+            dni_text_add(text, " frozen%s", !layer->freeze_biases    ? "_weights"
+                                            : !layer->freeze_weights ? "_biases"
+                                                                     : "");
+    }
+}
+
+/*
+The parser of that line makes a *plan*: a net with layers but without parameters. Memory
+for parameters is taken only when the tensors of the file have been compared with the
+plan, so that a line that promises a billion weights costs nothing.
+*/
+static bool dni_take_word(const char **at, const char *word) {
+    const size_t length = strlen(word);
+    if (strncmp(*at, word, length) != 0) return false;
+    *at += length;
+    return true;
+}
+
+static dn_status dni_plan_add(dn_net *plan, const dn_layer *layer, dn_error *error) {
+    size_t weights, parameters, total;
+    dn_layer *layers = (dn_layer *)dni_grow(plan->layers, plan->layer_count * sizeof *layers,
+                                            (plan->layer_count + 1) * sizeof *layers);
+    if (layers == NULL) return dni_fail(error, DN_ERROR_MEMORY, "no memory for the layers");
+    plan->layers = layers;
+    dn_layer *added = &layers[plan->layer_count++];
+    *added = *layer;
+    added->inputs = plan->outputs;
+    plan->outputs = added->outputs;
+    added->weights = added->biases = plan->parameter_count;
+    if (added->kind != DN_LAYER_DENSE) return DN_OK;
+    if (!dni_multiply_sizes(added->inputs, added->outputs, &weights) ||
+        !dni_add_sizes(weights, added->outputs, &parameters) ||
+        !dni_add_sizes(plan->parameter_count, parameters, &total))
+        return dni_fail(error, DN_ERROR_TOO_LARGE, "layer %zu: its %zu x %zu weights are too many",
+                        plan->layer_count - 1, added->inputs, added->outputs);
+    added->biases = added->weights + weights;
+    plan->parameter_count = total;
+    return DN_OK;
+}
+
+/* "relu", "custom:NAME" ... at *at; custom ones are looked up in what the caller gave. */
+static bool dni_parse_activation(const char **at, const dn_loading *how, dn_layer *layer) {
+    char word[80];
+    size_t length = strcspn(*at, " ,");
+    if (length >= sizeof word) return false;
+    memcpy(word, *at, length);
+    word[length] = '\0';
+    *at += length;
+    for (int a = 0; a < DN_CUSTOM; a++)
+        if (strcmp(word, dni_activation_names[a]) == 0) {
+            layer->activation = (dn_activation)a;
+            return true;
+        }
+    for (size_t c = 0; c < how->custom_count; c++) {
+        const char *name = how->custom[c].name;
+        if (strncmp(word, "custom:", 7) == 0 && name != NULL && strcmp(word + 7, name) == 0) {
+            layer->activation = DN_CUSTOM;
+            layer->custom = &how->custom[c];
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool dni_parse_layer(const char **at, size_t outputs_before, const dn_loading *how,
+                            dn_layer *layer) {
+    uint64_t outputs = 0;
+    double probability = 0;
+    memset(layer, 0, sizeof *layer);
+    if (!dni_take_word(at, ", ")) return false;
+    if (dni_take_word(at, "dropout ")) {
+        if (!dni_parse_number(at, &probability)) return false;
+        layer->kind = DN_LAYER_DROPOUT;
+        layer->outputs = outputs_before;
+        layer->dropout = (dn_real)probability;
+        return layer->dropout >= 0 && layer->dropout < 1;
+    }
+    if (!dni_parse_count(at, &outputs) || outputs == 0 || outputs > SIZE_MAX) return false;
+    layer->outputs = (size_t)outputs;
+    if (!dni_take_word(at, " ") || !dni_parse_activation(at, how, layer)) return false;
+    const bool weights = dni_take_word(at, " frozen_weights");
+    const bool biases = !weights && dni_take_word(at, " frozen_biases");
+    const bool both = !weights && !biases && dni_take_word(at, " frozen");
+    layer->freeze_weights = weights || both;
+    layer->freeze_biases = biases || both;
+    return true;
+}
+
+static dn_status dni_plan_from_text(dn_net *plan, const char *text, const char *name,
+                                    const dn_loading *how, dn_error *error) {
+    const char *at = text;
+    uint64_t inputs = 0;
+    char shown[64];
+    bool ok = dni_parse_count(&at, &inputs) && inputs > 0 && inputs <= SIZE_MAX;
+    plan->inputs = plan->outputs = (size_t)inputs;
+    while (ok && *at != '\0') {
+        const char *before = at;
+        dn_layer layer;
+        ok = dni_parse_layer(&at, plan->outputs, how, &layer);
+        if (!ok && strstr(before, " custom") != NULL) {
+            const char *custom = strstr(before, " custom") + 1;
+            char word[64];
+            (void)snprintf(word, sizeof word, "%.*s", (int)strcspn(custom, " ,"), custom);
+            return dni_fail(error, DN_ERROR_ARGUMENT,
+                            "%s: layer %zu has the activation '%s': give it in dn_loading, or "
+                            "describe the net before loading", name, plan->layer_count,
+                            dni_printable(word, shown));
+        }
+        dn_status status = ok ? dni_plan_add(plan, &layer, error) : DN_OK;
+        if (status != DN_OK) return status;
+    }
+    if (ok && plan->parameter_count > 0) return DN_OK;
+    return dni_fail(error, DN_ERROR_FORMAT, "%s: the layers in its metadata make no sense from '%s'",
+                    name, dni_printable(at, shown));
+}
+
+/*
+### Which tensor belongs to which layer
+
+The tensors of a net have the names prefix + number + `.weight` or `.bias`. The prefix is
+empty when an `nn.Sequential` was saved by itself, and for example `body.` when it is a part of a
+module, or `fc` when the layers are called fc1, fc2, fc3. Layers are matched with tensors
+in the order of the *numbers*: as text, `10.weight` would come before `2.weight`.
+*/
+typedef struct dni_part {
+    const dni_tensor *tensor;
+    size_t prefix;   /* length of the prefix */
+    uint64_t number;
+    bool is_bias;
+} dni_part;
+
+static bool dni_is_part(const dni_tensor *tensor, dni_part *part) {
+    const char *name = tensor->name, *dot = strrchr(name, '.');
+    if (dot == NULL || (strcmp(dot, ".weight") != 0 && strcmp(dot, ".bias") != 0)) return false;
+    const char *digits = dot;
+    while (digits > name && digits[-1] >= '0' && digits[-1] <= '9') digits--;
+    part->tensor = tensor;
+    part->prefix = (size_t)(digits - name);
+    part->is_bias = dot[1] == 'b';
+    return dot > digits && dni_parse_count(&digits, &part->number);
+}
+
+static int dni_by_number(const void *a, const void *b) {
+    const dni_part *x = (const dni_part *)a, *y = (const dni_part *)b;
+    if (x->number != y->number) return x->number < y->number ? -1 : 1;
+    if (x->is_bias != y->is_bias) return x->is_bias ? 1 : -1;
+    return strcmp(x->tensor->name, y->tensor->name); /* 2.weight and 02.weight */
+}
+
+/* Whether the prefix is the one that was asked for. */
+static bool dni_has_prefix(const dni_part *part, const char *prefix) {
+    return prefix == NULL || (strlen(prefix) == part->prefix &&
+                              strncmp(part->tensor->name, prefix, part->prefix) == 0);
+}
+
+/* The tensors of the layers, in order; [file->tensor_count] have room in `parts`. */
+static dn_status dni_find_parts(const dni_model_file *file, const dn_loading *how, bool is_checkpoint,
+                                dni_part *parts, size_t *count, dn_error *error) {
+    char shown[64];
+    *count = 0;
+    for (size_t i = 0; i < file->tensor_count; i++) {
+        const dni_tensor *tensor = &file->tensors[i];
+        dni_part *part = &parts[*count];
+        if (dni_is_part(tensor, part) && dni_has_prefix(part, how->prefix)) {
+            const dni_part *one = &parts[0];
+            if (part->prefix != one->prefix ||
+                strncmp(tensor->name, one->tensor->name, one->prefix) != 0)
+                return dni_fail(error, DN_ERROR_FORMAT,
+                                "%s: the tensors of layers have more than one prefix, as '%s'; "
+                                "choose one in dn_loading", file->content.name,
+                                dni_printable(tensor->name, shown));
+            ++*count;
+        } else if (!how->ignore_extra &&
+                   !(is_checkpoint && strncmp(tensor->name, "trainer.", 8) == 0)) {
+            return dni_fail(error, DN_ERROR_FORMAT,
+                            "%s: tensor '%s' belongs to no dense layer (dn_loading can ignore it)",
+                            file->content.name, dni_printable(tensor->name, shown));
+        }
+    }
+    if (*count > 1) qsort(parts, *count, sizeof *parts, dni_by_number);
+    for (size_t i = 1; i < *count; i++)
+        if (parts[i].number == parts[i - 1].number && parts[i].is_bias == parts[i - 1].is_bias)
+            return dni_fail(error, DN_ERROR_FORMAT, "%s: tensor '%s' has a number that is taken",
+                            file->content.name, dni_printable(parts[i].tensor->name, shown));
+    return DN_OK;
+}
+
+/* When only the shapes are known: the plan that they make. */
+static dn_status dni_plan_from_shapes(dn_net *plan, const char *name, const dn_loading *how,
+                                      const dni_part *parts, size_t count, dn_error *error) {
+    char shown[64];
+    const dni_tensor *last = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (!parts[i].is_bias) last = parts[i].tensor;
+    for (size_t i = 0; i < count; i++) {
+        const dni_tensor *tensor = parts[i].tensor;
+        if (parts[i].is_bias) continue;
+        if (tensor->rank != 2 || tensor->count == 0)
+            return dni_fail(error, DN_ERROR_SHAPE,
+                            "%s: tensor '%s' is not the weights of a dense layer", name,
+                            dni_printable(tensor->name, shown));
+        dn_layer layer;
+        memset(&layer, 0, sizeof layer);
+        layer.kind = DN_LAYER_DENSE;
+        layer.outputs = tensor->shape[0];
+        layer.activation = tensor == last ? how->last : how->hidden;
+        if (plan->layer_count == 0) plan->inputs = plan->outputs = tensor->shape[1];
+        const dn_status status = dni_plan_add(plan, &layer, error);
+        if (status != DN_OK) return status;
+    }
+    return last != NULL ? DN_OK
+                        : dni_fail(error, DN_ERROR_FORMAT,
+                                   "%s: no tensor is called NUMBER.weight", name);
+}
+
+/*
+### Filling in the numbers
+
+`dni_unpack` takes a tensor [rows, columns] out of the file, from whichever type, to where
+the element (r, c) is `to[r * row_step + c * column_step]`: with the steps exchanged, it
+transposes.
+*/
+static bool dni_is_float_type(const dni_tensor *tensor) {
+    const char *type = tensor->type;
+    return strcmp(type, "F32") == 0 || strcmp(type, "F64") == 0 || strcmp(type, "F16") == 0 ||
+           strcmp(type, "BF16") == 0;
+}
+
+static void dni_unpack(const dni_model_file *file, const dni_tensor *tensor, size_t rows,
+                       size_t columns, dn_real *to, size_t row_step, size_t column_step) {
+    const unsigned char *at = file->data + tensor->start;
+    const size_t bytes = tensor->element_size;
+    const bool is_brain = tensor->type[0] == 'B';
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < columns; c++, at += bytes) {
+            const uint64_t bits = dni_get_bits(at, bytes);
+            const double number = bytes == 8   ? dni_double_of(bits)
+                                  : bytes == 4 ? dni_float_of(bits)
+                                  : is_brain   ? dni_float_of(bits << 16)
+                                               : dni_half_of(bits);
+            to[r * row_step + c * column_step] = (dn_real)number;
+        }
+}
+
+/* Compares a tensor with the shape that a layer needs; columns is 0 for a vector. */
+static dn_status dni_check_shape(const dni_model_file *file, const dni_tensor *tensor, size_t layer,
+                                 size_t rows, size_t columns, dn_error *error) {
+    char shown[64], needs[60];
+    const size_t rank = columns > 0 ? 2 : 1;
+    if (!dni_is_float_type(tensor))
+        return dni_fail(error, DN_ERROR_FORMAT, "%s: tensor '%s' has type %s, expected F32 (or F64, "
+                        "F16, BF16)", file->content.name, dni_printable(tensor->name, shown),
+                        tensor->type);
+    if (tensor->rank == rank && tensor->shape[0] == rows && (rank == 1 || tensor->shape[1] == columns))
+        return DN_OK;
+    if (rank == 2) (void)snprintf(needs, sizeof needs, "[%zu, %zu]", rows, columns);
+    else (void)snprintf(needs, sizeof needs, "[%zu]", rows);
+    if (tensor->rank == 2)
+        return dni_fail(error, DN_ERROR_SHAPE, "%s: tensor '%s' has shape [%zu, %zu], layer %zu needs %s",
+                        file->content.name, dni_printable(tensor->name, shown), tensor->shape[0],
+                        tensor->shape[1], layer, needs);
+    return dni_fail(error, DN_ERROR_SHAPE,
+                    "%s: tensor '%s' has %zu dimensions and %zu elements, layer %zu needs %s",
+                    file->content.name, dni_printable(tensor->name, shown), tensor->rank,
+                    tensor->count, layer, needs);
+}
+
+/* Walks plan and parts side by side. With `parameters` NULL it only checks, so that memory
+   need not be taken for a plan that does not fit the file. */
+static dn_status dni_match(const dni_model_file *file, const dn_net *plan, const dni_part *parts,
+                           size_t count, dn_real *parameters, dn_error *error) {
+    size_t next = 0;
+    dn_status status;
+    char shown[64];
+    for (size_t l = 0; l < plan->layer_count; l++) {
+        const dn_layer *layer = &plan->layers[l];
+        if (layer->kind != DN_LAYER_DENSE) continue;
+        if (next == count || parts[next].is_bias)
+            return dni_fail(error, DN_ERROR_FORMAT, "%s: there are no weights for layer %zu (%zu x %zu)",
+                            file->content.name, l, layer->inputs, layer->outputs);
+        const dni_part *weight = &parts[next++];
+        const bool biased = next < count && parts[next].number == weight->number;
+        status = dni_check_shape(file, weight->tensor, l, layer->outputs, layer->inputs, error);
+        if (status == DN_OK && biased)
+            status = dni_check_shape(file, parts[next].tensor, l, layer->outputs, 0, error);
+        if (status != DN_OK) return status;
+        if (parameters != NULL) {
+            dni_unpack(file, weight->tensor, layer->outputs, layer->inputs,
+                       parameters + layer->weights, 1, layer->outputs);
+            if (biased)
+                dni_unpack(file, parts[next].tensor, 1, layer->outputs,
+                           parameters + layer->biases, 0, 1);
+            else
+                memset(parameters + layer->biases, 0, layer->outputs * sizeof(dn_real));
+        }
+        next += biased;
+    }
+    if (next < count)
+        return dni_fail(error, DN_ERROR_SHAPE, "%s: tensor '%s' is one layer more than the net has",
+                        file->content.name, dni_printable(parts[next].tensor->name, shown));
+    return DN_OK;
+}
+
+/*
+### What else the metadata says
+*/
+static const char *const dni_normalization_names[] = {"none", "255", "sample", "feature"};
+static const char *const dni_loss_names[] = {"default", "cross_entropy", "binary_cross_entropy",
+                                             "mean_squared_error"};
+static const char *const dni_own_keys[] = {
+    "format", "densenet", "layers", "classes", "normalization", "mean", "deviation",
+    "loss", "seed", "random", "checkpoint", "training", "crc32", "__metadata__"};
+
+/* The place of a word in a list, or `count`. */
+static size_t dni_find_word(const char *const *list, size_t count, const char *word) {
+    size_t i = 0;
+    while (i < count && (word == NULL || strcmp(list[i], word) != 0)) i++;
+    return i;
+}
+
+static bool dni_is_own_key(const char *key) {
+    const size_t count = sizeof dni_own_keys / sizeof dni_own_keys[0];
+    return dni_find_word(dni_own_keys, count, key) < count;
+}
+
+/*
+Notes are kept in the net as they would stand in the header: key, zero, value, zero, and
+so on, in one block.
+*/
+static const char *dni_find_note(const dn_net *net, const char *key) {
+    for (const char *at = net->notes; at != NULL && at < net->notes + net->notes_size;) {
+        const char *value = at + strlen(at) + 1;
+        if (strcmp(at, key) == 0) return at;
+        at = value + strlen(value) + 1;
+    }
+    return NULL;
+}
+
+DN_API const char *dn_net_get_note(const dn_net *net, const char *key) {
+    const char *found = dni_find_note(net, key);
+    return found != NULL ? found + strlen(found) + 1 : NULL;
+}
+
+static bool dni_add_note(dn_net *net, const char *key, const char *value) {
+    const size_t key_size = strlen(key) + 1, value_size = strlen(value) + 1;
+    char *notes = (char *)dni_grow(net->notes, net->notes_size,
+                                   net->notes_size + key_size + value_size);
+    if (notes == NULL) return false;
+    memcpy(notes + net->notes_size, key, key_size);
+    memcpy(notes + net->notes_size + key_size, value, value_size);
+    net->notes = notes;
+    net->notes_size += key_size + value_size;
+    return true;
+}
+
+DN_API void dn_net_note(dn_net *net, const char *key, const char *value) {
+    if (net->error.status != DN_OK) return;
+    if (!dni_is_utf8(key) || (value != NULL && !dni_is_utf8(value)) || dni_is_own_key(key)) {
+        (void)dni_fail(&net->error, DN_ERROR_ARGUMENT, "a note for '%.60s': %s", key,
+                       dni_is_own_key(key) ? "the library uses this key itself"
+                                           : "key and value must be UTF-8");
+        return;
+    }
+    /* Added first and the old one removed afterwards: `value` may be the old one itself. */
+    if (value != NULL && !dni_add_note(net, key, value)) {
+        (void)dni_fail(&net->error, DN_ERROR_MEMORY, "no memory for a note");
+        return;
+    }
+    const char *old = dni_find_note(net, key);
+    if (old == NULL) return;
+    const char *old_value = old + strlen(old) + 1;
+    const size_t start = (size_t)(old - net->notes);
+    const size_t size = (size_t)(old_value - old) + strlen(old_value) + 1;
+    if (value != NULL && start + size == net->notes_size) return; /* the new one itself */
+    memmove(net->notes + start, net->notes + start + size, net->notes_size - start - size);
+    net->notes_size -= size;
+}
+
+/* "0.5 1.25 ..." as `count` numbers. */
+static bool dni_parse_list(const char *text, size_t count, dn_real *numbers) {
+    for (size_t i = 0; i < count; i++) {
+        double number = 0;
+        if ((i > 0 && !dni_take_word(&text, " ")) || !dni_parse_number(&text, &number)) return false;
+        numbers[i] = (dn_real)number;
+    }
+    return *text == '\0';
+}
+
+static dn_status dni_read_statistics(dn_net *plan, const dni_model_file *file, dn_error *error) {
+    const char *mean = dni_metadata(file, "mean"), *deviation = dni_metadata(file, "deviation");
+    /* Two bytes at least for each number: no more is allocated than the header justifies. */
+    const bool plausible = mean != NULL && deviation != NULL && strlen(mean) / 2 + 1 >= plan->inputs;
+    if (plausible) {
+        plan->mean = (dn_real *)dni_allocate(plan->inputs, sizeof(dn_real));
+        plan->deviation = (dn_real *)dni_allocate(plan->inputs, sizeof(dn_real));
+        if (plan->mean == NULL || plan->deviation == NULL)
+            return dni_fail(error, DN_ERROR_MEMORY, "%s: no memory for the means", file->content.name);
+    }
+    if (plausible && dni_parse_list(mean, plan->inputs, plan->mean) &&
+        dni_parse_list(deviation, plan->inputs, plan->deviation))
+        return DN_OK;
+    return dni_fail(error, DN_ERROR_FORMAT,
+                    "%s: the metadata has no %zu numbers each for mean and deviation of the inputs",
+                    file->content.name, plan->inputs);
+}
+
+static dn_status dni_read_notes(dn_net *plan, const dni_model_file *file, dn_error *error) {
+    const char *seed = dni_metadata(file, "seed"), *random = dni_metadata(file, "random");
+    const char *loss = dni_metadata(file, "loss");
+    const char *normalization = dni_metadata(file, "normalization");
+    const size_t loss_found = dni_find_word(dni_loss_names, 4, loss);
+    const size_t normalization_found = dni_find_word(dni_normalization_names, 4, normalization);
+    bool ok = (loss == NULL || loss_found < 4) && (normalization == NULL || normalization_found < 4);
+    if (ok && loss != NULL) plan->loss = (dn_loss)loss_found;
+    if (ok && normalization != NULL) plan->normalization = (dn_normalization)normalization_found;
+    ok = ok && (seed == NULL || (dni_parse_count(&seed, &plan->seed) && *seed == '\0'));
+    ok = ok && (random == NULL ||
+                (dni_parse_count(&random, &plan->random.state) && *random == '\0'));
+    if (!ok)
+        return dni_fail(error, DN_ERROR_FORMAT,
+                        "%s: loss, normalization, seed or random in its metadata make no sense",
+                        file->content.name);
+    for (size_t i = 0; i < file->note_count; i++)
+        if (!dni_is_own_key(file->notes[i].key) &&
+            !dni_add_note(plan, file->notes[i].key, file->notes[i].value))
+            return dni_fail(error, DN_ERROR_MEMORY, "%s: no memory for its notes", file->content.name);
+    return plan->normalization == DN_NORMALIZE_FEATURE ? dni_read_statistics(plan, file, error)
+                                                       : DN_OK;
+}
+
+/*
+### Loading
+
+Three sources for the plan: the net that the caller has described; the file's metadata;
+the shapes. Then the same steps for all of them: find the tensors, compare, take memory,
+fill in, and only when nothing can fail any more, change the caller's net.
+
+When a net was described *and* the file has our metadata, their activations must agree:
+the wrong activation gives plausible nonsense.
+*/
+static bool dni_same_activations(const dn_net *net, const char *described) {
+    const char *at = described;
+    for (size_t l = 0; l < net->layer_count; l++) {
+        const dn_layer *layer = &net->layers[l];
+        char word[160];
+        dni_text text;
+        if (layer->kind != DN_LAYER_DENSE) continue;
+        do { /* to the next dense layer in the text */
+            at = strstr(at, ", ");
+            if (at == NULL) return true; /* too few layers: the shapes will tell */
+            at += 2;
+        } while (*at == 'd');
+        at += strspn(at, "0123456789");
+        text.start = word;
+        text.capacity = sizeof word;
+        text.length = 0;
+        dni_text_add(&text, " ");
+        dni_activation_text(&text, layer);
+        const size_t length = strcspn(at + (*at == ' '), " ,") + (*at == ' ');
+        if (text.length != length || strncmp(at, word, length) != 0) return false;
+    }
+    return true;
+}
+
+static dn_status dni_make_plan(dn_net *plan, const dn_net *net, const dni_model_file *file,
+                               const dn_loading *how, const dni_part *parts, size_t count,
+                               dn_error *error) {
+    const char *name = file->content.name, *layers = dni_metadata(file, "layers");
+    const bool ours = dni_metadata(file, "densenet") != NULL && layers != NULL;
+    dn_status status = DN_OK;
+    char shown[64];
+    if (net->layer_count > 0) {
+        if (ours && !dni_same_activations(net, layers))
+            return dni_fail(error, DN_ERROR_ARGUMENT,
+                            "%s: its net is '%s'; the one to be loaded has other activations", name,
+                            dni_printable(layers, shown));
+        plan->inputs = plan->outputs = net->inputs;
+        for (size_t l = 0; l < net->layer_count && status == DN_OK; l++)
+            status = dni_plan_add(plan, &net->layers[l], error);
+        plan->loss = net->loss;
+        plan->normalization = net->normalization;
+    } else if (ours) {
+        status = dni_plan_from_text(plan, layers, name, how, error);
+    } else if (how->infer) {
+        status = dni_plan_from_shapes(plan, name, how, parts, count, error);
+    } else {
+        status = dni_fail(error, DN_ERROR_FORMAT,
+                          "%s: does not say what the net is: describe the net before loading, or "
+                          "set infer in dn_loading", name);
+    }
+    if (status == DN_OK) status = dni_match(file, plan, parts, count, NULL, error);
+    return status == DN_OK && ours ? dni_read_notes(plan, file, error) : status;
+}
+
+/* Replaces the caller's net, or what the file says of it when it was described. */
+static void dni_adopt(dn_net *net, dn_net *plan, bool ours) {
+    if (net->layer_count == 0) {
+        dn_net_free(net);
+        *net = *plan;
+        memset(plan, 0, sizeof *plan);
+        return;
+    }
+    memcpy(net->parameters, plan->parameters, net->parameter_count * sizeof(dn_real));
+    if (!ours) return;
+    dn_net old = *net;
+    *net = *plan;
+    net->layers = old.layers;
+    net->parameters = old.parameters;
+    old.layers = plan->layers;
+    old.parameters = plan->parameters;
+    *plan = old; /* so that freeing the plan frees what was replaced */
+}
+
+static dn_status dni_net_from_file(dn_net *net, const dni_model_file *file, const dn_loading *how,
+                                   dn_error *error) {
+    const bool is_checkpoint = dni_metadata(file, "checkpoint") != NULL;
+    const bool ours = dni_metadata(file, "densenet") != NULL && dni_metadata(file, "layers") != NULL;
+    size_t count = 0;
+    dn_net plan;
+    memset(&plan, 0, sizeof plan);
+    dni_part *parts = (dni_part *)dni_allocate(file->tensor_count + 1, sizeof *parts);
+    if (parts == NULL)
+        return dni_fail(error, DN_ERROR_MEMORY, "%s: no memory to load it", file->content.name);
+    dn_status status = dni_find_parts(file, how, is_checkpoint, parts, &count, error);
+    if (status == DN_OK) status = dni_make_plan(&plan, net, file, how, parts, count, error);
+    if (status == DN_OK) {
+        plan.parameters = (dn_real *)dni_allocate(plan.parameter_count, sizeof(dn_real));
+        if (plan.parameters == NULL)
+            status = dni_fail(error, DN_ERROR_MEMORY, "%s: no memory for %zu parameters",
+                              file->content.name, plan.parameter_count);
+    }
+    if (status == DN_OK) status = dni_match(file, &plan, parts, count, plan.parameters, error);
+    if (status == DN_OK) dni_adopt(net, &plan, ours);
+    dni_release(parts);
+    dn_net_free(&plan);
+    return status;
+}
+
+static dn_status dni_load_content(dn_net *net, dni_content content, const dn_loading *how,
+                                  dn_error *error) {
+    dn_loading usual;
+    dni_model_file file;
+    memset(&usual, 0, sizeof usual);
+    memset(&file, 0, sizeof file);
+    file.content = content;
+    if (how == NULL) how = &usual;
+    dn_status status = net->layer_count > 0 ? dni_net_check(net, error) : DN_OK;
+    if (status == DN_OK) status = dni_model_file_open(&file, how->header_limit, error);
+    if (status == DN_OK) status = dni_net_from_file(net, &file, how, error);
+    dni_model_file_free(&file);
+    return status;
+}
+
+DN_API dn_status dn_net_memory(dn_net *net, const void *bytes, size_t size, const dn_loading *how,
+                               dn_error *error) {
+    dni_content content;
+    memset(&content, 0, sizeof content);
+    content.name = "the model in memory";
+    content.bytes = (const unsigned char *)bytes;
+    content.size = size;
+    return dni_load_content(net, content, how, error);
+}
+
+DN_API dn_status dn_net_read(dn_net *net, const dn_reader *reader, const dn_loading *how,
+                             dn_error *error) {
+    dni_content content;
+    dn_status status = dni_read_all(reader, 0, dni_model_extent, &content, error);
+    return status == DN_OK ? dni_load_content(net, content, how, error) : status;
+}
+
+#ifndef DN_NO_STDIO
+static dn_status dni_read_named(const char *name, dni_content *content, dn_error *error) {
+    dn_reader reader;
+    FILE *file = fopen(name, "rb");
+    if (file == NULL)
+        return dni_fail(error, DN_ERROR_FILE, "%s: cannot be opened: %s", dni_short_name(name),
+                        strerror(errno));
+    reader.read = dni_file_read;
+    reader.user = file;
+    reader.name = name;
+    const size_t size = dni_file_size(file);
+    dn_status status = dni_read_all(&reader, size, dni_model_extent, content, error);
+    (void)fclose(file);
+    return status;
+}
+
+DN_API dn_status dn_net_load_as(dn_net *net, const char *name, const dn_loading *how,
+                                dn_error *error) {
+    dni_content content;
+    dn_status status = dni_read_named(name, &content, error);
+    return status == DN_OK ? dni_load_content(net, content, how, error) : status;
+}
+
+DN_API dn_status dn_net_load(dn_net *net, const char *name, dn_error *error) {
+    return dn_net_load_as(net, name, NULL, error);
+}
+#endif
+
+/*
+### Writing
+
+A file is written from a list of *sources*: arrays in memory, with the steps from one
+element to the next, so that a transposed matrix needs no copy. The list makes the header;
+then the elements follow in the same order through a small buffer.
+*/
+typedef enum dni_element { DNI_ELEMENT_REAL, DNI_ELEMENT_F64, DNI_ELEMENT_I64 } dni_element;
+
+typedef struct dni_source {
+    char name[32];
+    const void *data;
+    dni_element type;
+    size_t rows, columns;          /* columns is 0 for a vector */
+    size_t row_step, column_step;
+} dni_source;
+
+static const char *dni_source_type(const dni_source *source) {
+    if (source->type == DNI_ELEMENT_I64) return "I64";
+    return source->type == DNI_ELEMENT_F64 || DNI_REAL_IS_DOUBLE ? "F64" : "F32";
+}
+
+static size_t dni_source_element(const dni_source *source) {
+    return source->type == DNI_ELEMENT_REAL ? sizeof(dn_real) : 8;
+}
+
+static size_t dni_source_bytes(const dni_source *source) {
+    return source->rows * (source->columns > 0 ? source->columns : 1) * dni_source_element(source);
+}
+
+static dni_source dni_vector_source(const char *name, dni_element type, const void *data,
+                                    size_t count) {
+    dni_source source;
+    memset(&source, 0, sizeof source);
+    (void)snprintf(source.name, sizeof source.name, "%s", name);
+    source.data = data;
+    source.type = type;
+    source.rows = count;
+    source.row_step = 1;
+    return source;
+}
+
+/* The tensors of the net, numbered as the modules of an nn.Sequential. Returns how many;
+   there is room for two per layer. */
+static size_t dni_net_sources(const dn_net *net, dni_source *sources) {
+    size_t module = 0, count = 0;
+    for (size_t l = 0; l < net->layer_count; l++) {
+        const dn_layer *layer = &net->layers[l];
+        char name[32];
+        if (layer->kind == DN_LAYER_DENSE) {
+            dni_source *weight = &sources[count++];
+            (void)snprintf(name, sizeof name, "%zu.weight", module);
+            *weight = dni_vector_source(name, DNI_ELEMENT_REAL, net->parameters + layer->weights,
+                                        layer->outputs);
+            weight->columns = layer->inputs;
+            weight->column_step = layer->outputs;
+            (void)snprintf(name, sizeof name, "%zu.bias", module);
+            sources[count++] = dni_vector_source(name, DNI_ELEMENT_REAL,
+                                                 net->parameters + layer->biases, layer->outputs);
+            module += layer->activation != DN_LINEAR;
+        }
+        module++;
+    }
+    return count;
+}
+
+/* What a file is made of. The checkpoint's part is filled in chapter 14. */
+typedef struct dni_plan_of_file {
+    const dn_net *net;
+    dni_source *sources;
+    size_t source_count;
+    const char *training; /* a checkpoint's settings, or NULL */
+    uint32_t crc;         /* a checkpoint's checksum */
+} dni_plan_of_file;
+
+static void dni_json_text(dni_text *text, const char *string) {
+    dni_text_add(text, "\"");
+    for (; *string != '\0'; string++) {
+        const unsigned char c = (unsigned char)*string;
+        if (c == '"' || c == '\\') dni_text_add(text, "\\%c", c);
+        else if (c < 0x20) dni_text_add(text, "\\u%04x", c);
+        else dni_text_add(text, "%c", c);
+    }
+    dni_text_add(text, "\"");
+}
+
+static void dni_pair_text(dni_text *text, const char *key, const char *value) {
+    dni_text_add(text, ",");
+    dni_json_text(text, key);
+    dni_text_add(text, ":");
+    dni_json_text(text, value);
+}
+
+static void dni_list_text(dni_text *text, const char *key, const dn_real *numbers, size_t count) {
+    char number[40];
+    dni_text_add(text, ",\"%s\":\"", key);
+    for (size_t i = 0; i < count; i++)
+        dni_text_add(text, "%s%s", i > 0 ? " " : "", dni_number_text(numbers[i], number));
+    dni_text_add(text, "\"");
+}
+
+/* How many classes the outputs tell apart; 0 when they are no classes. */
+static size_t dni_classes_of(const dn_net *net) {
+    const dn_loss loss = dni_loss_of(net, net->loss);
+    if (loss != DN_CROSS_ENTROPY && loss != DN_BINARY_CROSS_ENTROPY) return 0;
+    return net->outputs == 1 ? 2 : net->outputs;
+}
+
+static void dni_metadata_text(dni_text *text, const dni_plan_of_file *plan) {
+    const dn_net *net = plan->net;
+    dni_text_add(text, "{\"__metadata__\":{\"format\":\"pt\",\"densenet\":\"%s\",\"layers\":\"",
+                 DN_VERSION);
+    dni_layers_text(text, net);
+    dni_text_add(text, "\"");
+    if (dni_classes_of(net) > 0) dni_text_add(text, ",\"classes\":\"%zu\"", dni_classes_of(net));
+    dni_pair_text(text, "normalization", dni_normalization_names[net->normalization]);
+    if (net->normalization == DN_NORMALIZE_FEATURE) {
+        dni_list_text(text, "mean", net->mean, net->inputs);
+        dni_list_text(text, "deviation", net->deviation, net->inputs);
+    }
+    dni_pair_text(text, "loss", dni_loss_names[net->loss]);
+    dni_text_add(text, ",\"seed\":\"%llu\",\"random\":\"%llu\"", (unsigned long long)net->seed,
+                 (unsigned long long)net->random.state);
+    for (const char *key = net->notes; key != NULL && key < net->notes + net->notes_size;) {
+        const char *value = key + strlen(key) + 1;
+        dni_pair_text(text, key, value);
+        key = value + strlen(value) + 1;
+    }
+    if (plan->training != NULL) {
+        dni_text_add(text, ",\"checkpoint\":\"1\"");
+        dni_pair_text(text, "training", plan->training);
+        dni_text_add(text, ",\"crc32\":\"%08lx\"", (unsigned long)plan->crc);
+    }
+    dni_text_add(text, "}");
+}
+
+static void dni_header_text(dni_text *text, const dni_plan_of_file *plan) {
+    size_t start = 0;
+    dni_metadata_text(text, plan);
+    for (size_t i = 0; i < plan->source_count; i++) {
+        const dni_source *source = &plan->sources[i];
+        const size_t end = start + dni_source_bytes(source);
+        dni_text_add(text, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%zu", source->name,
+                     dni_source_type(source), source->rows);
+        if (source->columns > 0) dni_text_add(text, ",%zu", source->columns);
+        dni_text_add(text, "],\"data_offsets\":[%zu,%zu]}", start, end);
+        start = end;
+    }
+    dni_text_add(text, "}");
+    while (text->length % 8 != 0) dni_text_add(text, " ");
+}
+
+static uint64_t dni_source_bits(const dni_source *source, size_t index) {
+    if (source->type == DNI_ELEMENT_I64) return ((const uint64_t *)source->data)[index];
+    if (source->type == DNI_ELEMENT_F64) return dni_bits_of(((const double *)source->data)[index]);
+    return dni_real_bits(((const dn_real *)source->data)[index]);
+}
+
+static bool dni_write_source(const dn_writer *writer, const dni_source *source) {
+    unsigned char buffer[4096];
+    size_t used = 0;
+    const size_t bytes = dni_source_element(source);
+    const size_t columns = source->columns > 0 ? source->columns : 1;
+    for (size_t r = 0; r < source->rows; r++)
+        for (size_t c = 0; c < columns; c++) {
+            dni_put_bits(buffer + used,
+                         dni_source_bits(source, r * source->row_step + c * source->column_step),
+                         bytes);
+            used += bytes;
+            if (used + 8 > sizeof buffer) {
+                if (!writer->write(writer->user, buffer, used)) return false;
+                used = 0;
+            }
+        }
+    return used == 0 || writer->write(writer->user, buffer, used);
+}
+
+/* The header is made twice: once to measure it, once to have it. */
+static dn_status dni_write_file(const dni_plan_of_file *plan, const dn_writer *writer,
+                                dn_error *error) {
+    const char *name = writer->name != NULL ? dni_short_name(writer->name) : "the model";
+    unsigned char length[8];
+    dni_text text;
+    text.start = NULL;
+    text.capacity = text.length = 0;
+    dni_header_text(&text, plan);
+    text.capacity = text.length + 1;
+    text.start = (char *)dni_allocate(text.capacity, 1);
+    if (text.start == NULL)
+        return dni_fail(error, DN_ERROR_MEMORY, "%s: no memory for its header", name);
+    text.length = 0;
+    dni_header_text(&text, plan);
+    dni_put_bits(length, text.length, 8);
+    bool ok = writer->write(writer->user, length, 8) &&
+              writer->write(writer->user, text.start, text.length);
+    for (size_t i = 0; i < plan->source_count && ok; i++)
+        ok = dni_write_source(writer, &plan->sources[i]);
+    dni_release(text.start);
+    return ok ? DN_OK : dni_fail(error, DN_ERROR_FILE, "%s: writing failed", name);
+}
+
+/* Can all that the net is be said in a file? */
+static dn_status dni_savable(const dn_net *net, dn_error *error) {
+    dn_status status = dni_net_check(net, error);
+    for (size_t l = 0; l < net->layer_count && status == DN_OK; l++) {
+        const dn_layer *layer = &net->layers[l];
+        if (layer->activation == DN_CUSTOM && layer->custom->name != NULL &&
+            !dni_is_word(layer->custom->name))
+            status = dni_fail(error, DN_ERROR_ARGUMENT,
+                              "layer %zu: to be saved, the name of its activation must be of "
+                              "letters, digits, _ - + .", l);
+    }
+    if (status == DN_OK && net->normalization == DN_NORMALIZE_FEATURE &&
+        (net->mean == NULL || net->deviation == NULL))
+        status = dni_fail(error, DN_ERROR_ARGUMENT,
+                          "the net needs the mean and deviation that its inputs are normalised by");
+    return status;
+}
+
+DN_API dn_status dn_net_write(const dn_net *net, const dn_writer *writer, dn_error *error) {
+    dn_status status = dni_savable(net, error);
+    dni_plan_of_file plan;
+    if (status != DN_OK) return status;
+    memset(&plan, 0, sizeof plan);
+    plan.net = net;
+    plan.sources = (dni_source *)dni_allocate(net->layer_count, 2 * sizeof(dni_source));
+    if (plan.sources == NULL) return dni_fail(error, DN_ERROR_MEMORY, "no memory to save the net");
+    plan.source_count = dni_net_sources(net, plan.sources);
+    status = dni_write_file(&plan, writer, error);
+    dni_release(plan.sources);
+    return status;
+}
+
+/* A writer into memory that goes on counting when the memory is full. */
+typedef struct dni_store {
+    unsigned char *bytes;
+    size_t capacity, size;
+} dni_store;
+
+static bool dni_store_write(void *user, const void *bytes, size_t size) {
+    dni_store *store = (dni_store *)user;
+    if (store->size <= store->capacity && size <= store->capacity - store->size && size > 0)
+        memcpy(store->bytes + store->size, bytes, size);
+    store->size += size;
+    return true;
+}
+
+DN_API size_t dn_net_store(const dn_net *net, void *bytes, size_t capacity, dn_error *error) {
+    dni_store store;
+    dn_writer writer;
+    store.bytes = (unsigned char *)bytes;
+    store.capacity = capacity;
+    store.size = 0;
+    writer.write = dni_store_write;
+    writer.user = &store;
+    writer.name = NULL;
+    return dn_net_write(net, &writer, error) == DN_OK ? store.size : 0;
+}
+
+/*
+### Saving without risk
+
+Writing over the old file would destroy it with the first byte; if then the disk is full
+or the power fails, neither the old net nor the new one is left. So the new contents go
+to a temporary name in the same directory; when they are all there and flushed to the
+disk, the file is renamed, which the system does as a whole or not at all.
+
+    write NAME.tmp-123-0      a crash here leaves NAME as it was (and the temporary file)
+    fsync                     the bytes are on the disk, not only on their way
+    rename to NAME            NAME is the new file, whole
+
+On POSIX systems this uses `open`, `write` and `fsync`; on Windows the C library's files and
+`MoveFileEx`; elsewhere the C library alone. The temporary name contains the number
+of the process, so that two programs do not write into one file.
+*/
+#ifndef DN_NO_STDIO
+#if defined(_WIN32)
+#include <io.h>
+#include <process.h>
+#ifdef __cplusplus
+extern "C"
+#endif
+__declspec(dllimport) int __stdcall MoveFileExA(const char *from, const char *to, unsigned long how);
+#elif defined(__unix__) || defined(__APPLE__)
+#define DNI_POSIX_FILES
+#include <fcntl.h>
+#include <sys/types.h>
+#include <unistd.h>
+#ifdef __cplusplus
+extern "C"
+#else
+extern /* strict C99 hides this declaration */
+#endif
+int fsync(int file);
+#endif
+
+typedef struct dni_saving {
+    const char *name; /* the final name */
+    char *temporary;
+    int reason;       /* errno of the first failure; -1 if it gave none */
+#ifdef DNI_POSIX_FILES
+    int file;
+#else
+    FILE *file;
+#endif
+} dni_saving;
+
+static bool dni_saving_fails(dni_saving *saving) {
+    if (saving->reason == 0) saving->reason = errno != 0 ? errno : -1;
+    return false;
+}
+
+static bool dni_saving_write(void *user, const void *bytes, size_t size) {
+    dni_saving *saving = (dni_saving *)user;
+    errno = 0;
+#ifdef DNI_POSIX_FILES
+    const unsigned char *at = (const unsigned char *)bytes;
+    while (size > 0) { /* write may take less than it is given, or be interrupted */
+        const ssize_t taken = write(saving->file, at, size);
+        if (taken < 0 && errno == EINTR) continue;
+        if (taken <= 0) return dni_saving_fails(saving);
+        at += taken;
+        size -= (size_t)taken;
+    }
+    return true;
+#else
+    return fwrite(bytes, 1, size, saving->file) == size || dni_saving_fails(saving);
+#endif
+}
+
+/* Opens a name that no file has. */
+static bool dni_saving_open(dni_saving *saving, size_t room) {
+    for (int attempt = 0; attempt < 100; attempt++) {
+        errno = 0;
+#ifdef DNI_POSIX_FILES
+        (void)snprintf(saving->temporary, room, "%s.tmp-%ld-%d", saving->name, (long)getpid(), attempt);
+        saving->file = open(saving->temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
+        if (saving->file >= 0) return true;
+#else
+#ifdef _WIN32
+        (void)snprintf(saving->temporary, room, "%s.tmp-%d-%d", saving->name, _getpid(), attempt);
+#else
+        (void)snprintf(saving->temporary, room, "%s.tmp-%d", saving->name, attempt);
+#endif
+        saving->file = fopen(saving->temporary, "rb");
+        if (saving->file == NULL) {
+            saving->file = fopen(saving->temporary, "wb");
+            return saving->file != NULL || dni_saving_fails(saving);
+        }
+        (void)fclose(saving->file);
+        errno = EEXIST;
+#endif
+        if (errno != EEXIST) break;
+    }
+    return dni_saving_fails(saving);
+}
+
+/* Flushes and closes; then the temporary file becomes the file, if all went well. */
+static bool dni_saving_close(dni_saving *saving) {
+    errno = 0;
+#ifdef DNI_POSIX_FILES
+    /* Some file systems have no fsync and say EINVAL; that is no failure of the data. */
+    if (saving->reason == 0 && fsync(saving->file) != 0 && errno != EINVAL)
+        (void)dni_saving_fails(saving);
+    if (close(saving->file) != 0) (void)dni_saving_fails(saving);
+#else
+    if (fflush(saving->file) != 0) (void)dni_saving_fails(saving);
+#ifdef _WIN32
+    if (saving->reason == 0 && _commit(_fileno(saving->file)) != 0) (void)dni_saving_fails(saving);
+#endif
+    if (fclose(saving->file) != 0) (void)dni_saving_fails(saving);
+#endif
+    if (saving->reason != 0) return false;
+#ifdef _WIN32
+    return MoveFileExA(saving->temporary, saving->name, 1 | 8) != 0 || dni_saving_fails(saving);
+#else
+    return rename(saving->temporary, saving->name) == 0 || dni_saving_fails(saving);
+#endif
+}
+
+/* The steps for any contents: `write_to` writes `object` to a writer. */
+typedef dn_status (*dni_write_to)(const void *object, const dn_writer *writer, dn_error *error);
+
+static dn_status dni_save(const char *name, dni_write_to write_to, const void *object,
+                          dn_error *error) {
+    const size_t room = strlen(name) + 48;
+    dni_saving saving;
+    dn_writer writer;
+    memset(&saving, 0, sizeof saving);
+    saving.name = name;
+    saving.temporary = (char *)dni_allocate(room, 1);
+    if (saving.temporary == NULL)
+        return dni_fail(error, DN_ERROR_MEMORY, "%s: no memory to save it", dni_short_name(name));
+    dn_status status = DN_OK;
+    if (dni_saving_open(&saving, room)) {
+        writer.write = dni_saving_write;
+        writer.user = &saving;
+        writer.name = name;
+        status = write_to(object, &writer, error);
+        if (status != DN_OK && saving.reason == 0) saving.reason = -1;
+        if (!dni_saving_close(&saving)) (void)remove(saving.temporary);
+    }
+    if (saving.reason != 0 && (status == DN_OK || status == DN_ERROR_FILE))
+        status = dni_fail(error, DN_ERROR_FILE, "%s: cannot be saved: %s", dni_short_name(name),
+                          saving.reason > 0 ? strerror(saving.reason) : "writing failed");
+    dni_release(saving.temporary);
+    return status;
+}
+
+static dn_status dni_write_net(const void *object, const dn_writer *writer, dn_error *error) {
+    return dn_net_write((const dn_net *)object, writer, error);
+}
+
+DN_API dn_status dn_net_save(const dn_net *net, const char *name, dn_error *error) {
+    return dni_save(name, dni_write_net, net, error);
+}
+#endif
+
+/*
+*How we know that it is right:* `tests/test_files.c` saves over an old file with the size
+of files limited to each number of bytes in turn, so that every single write fails once,
+and finds the old file whole each time and no other beside it. `tests/test_files_torch.py`
+loads our files in PyTorch, and PyTorch's files here, and compares the outputs of the two
+nets; `tests/test_files_hub.js` asks an independent program to judge our headers.
+*/
+/*
+## 14. Checkpoints
+
+A training of hours must survive a power cut, and going on must be more than starting
+again from the last weights: Adam's two averages, the generator of random numbers, the
+place in the running epoch, the learning rate, the best weights so far all belong to it.
+The trainer holds them in plain fields; a checkpoint is these fields.
+
+It is a model file as in chapter 13 with more tensors, so that one reader and one writer do for
+both, any program that reads safetensors can look inside, and `dn_net_load` takes
+the net out of it.
+
+| tensor | type | what |
+|---|---|---|
+| trainer.counts | I64 [9] | epoch, position, both states of the generator ... |
+| trainer.numbers | F64 [6] | sums, learning rate, best loss ... |
+| trainer.history | F64 [epochs, 6] | one row per epoch done |
+| trainer.first, trainer.second | [parameters] | the memory of the optimizer, if it has any |
+| trainer.best | [parameters] | the best parameters so far, with early stopping |
+
+Every number is stored as its bits. What is *not* stored is what can be made again: the
+order of the samples follows from the state of the generator at the start of the epoch.
+
+### The same training
+
+To go on with another learning rate, another batch, other data would be another
+training. Therefore the settings stand in the metadata in words, and are compared, word
+for word, with those of the trainer that wants to go on:
+
+    samples 60000, validation 10000, batch 128, loss cross_entropy, optimizer adam, ...
+
+The number of epochs is not among them: it may grow. The data themselves are not
+compared, only how many samples there are.
+*/
+static void dni_setting(dni_text *text, const char *name, dn_real value) {
+    char number[40];
+    dni_text_add(text, ", %s %s", name, dni_number_text(value, number));
+}
+
+static void dni_training_text(dni_text *text, const dn_trainer *trainer) {
+    static const char *const optimizers[] = {"default", "sgd", "momentum", "weighted_momentum",
+                                             "nesterov", "rmsprop", "adam"};
+    static const char *const schedules[] = {"constant", "step", "cosine", "plateau"};
+    const dn_training *how = &trainer->how;
+    const dn_optimizer *optimizer = &how->optimizer;
+    dni_text_add(text, "samples %zu, validation %zu, batch %zu, loss %s, optimizer %s",
+                 trainer->train->count, trainer->validation != NULL ? trainer->validation->count : 0,
+                 how->batch, dni_loss_names[trainer->net->loss], optimizers[optimizer->kind]);
+    dni_setting(text, "learning_rate", optimizer->learning_rate);
+    dni_setting(text, "momentum", optimizer->momentum);
+    dni_setting(text, "square_decay", optimizer->square_decay);
+    dni_setting(text, "epsilon", optimizer->epsilon);
+    dni_setting(text, "weight_decay", optimizer->weight_decay);
+    dni_setting(text, "shrink", optimizer->shrink);
+    dni_setting(text, "l1", how->penalty.l1);
+    dni_setting(text, "l2", how->penalty.l2);
+    dni_text_add(text, ", schedule %s", schedules[how->schedule.kind]);
+    dni_setting(text, "factor", how->schedule.factor);
+    dni_text_add(text, ", every %zu", how->schedule.every);
+    dni_setting(text, "minimum", how->schedule.minimum);
+    dni_text_add(text, ", patience %zu, keep_last %d, keep_order %d, ignore_divergence %d",
+                 how->patience, how->keep_last, how->keep_order, how->ignore_divergence);
+}
+
+/* A text that some function makes, in memory of its own; NULL if there is none. */
+static char *dni_training_words(const dn_trainer *trainer) {
+    dni_text text;
+    text.start = NULL;
+    text.capacity = text.length = 0;
+    dni_training_text(&text, trainer);
+    text.capacity = text.length + 1;
+    text.start = (char *)dni_allocate(text.capacity, 1);
+    text.length = 0;
+    if (text.start != NULL) dni_training_text(&text, trainer);
+    return text.start;
+}
+
+static char *dni_layers_words(const dn_net *net) {
+    dni_text text;
+    text.start = NULL;
+    text.capacity = text.length = 0;
+    dni_layers_text(&text, net);
+    text.capacity = text.length + 1;
+    text.start = (char *)dni_allocate(text.capacity, 1);
+    text.length = 0;
+    if (text.start != NULL) dni_layers_text(&text, net);
+    return text.start;
+}
+
+/* The first of the words between ", " in which two texts differ. */
+static dn_status dni_compare_words(const char *name, const char *what, const char *stored,
+                                   const char *own, dn_error *error) {
+    size_t start = 0;
+    if (strcmp(stored, own) == 0) return DN_OK;
+    for (size_t i = 0; stored[i] == own[i]; i++)
+        if (stored[i] == ',') start = i + 2;
+    char there[64], here[64], shown[64], shown_too[64];
+    (void)snprintf(there, sizeof there, "%.*s", (int)strcspn(stored + start, ","), stored + start);
+    (void)snprintf(here, sizeof here, "%.*s", (int)strcspn(own + start, ","), own + start);
+    return dni_fail(error, DN_ERROR_ARGUMENT,
+                    "%s: is of another %s: '%s' there, '%s' here", name, what,
+                    dni_printable(there, shown), dni_printable(here, shown_too));
+}
+
+/*
+### The fields as vectors
+*/
+enum { DNI_COUNTS = 9, DNI_NUMBERS = 6, DNI_HISTORY_COLUMNS = 6 };
+
+static void dni_trainer_counts(const dn_trainer *trainer, uint64_t counts[DNI_COUNTS]) {
+    counts[0] = trainer->epoch;
+    counts[1] = trainer->position;
+    counts[2] = trainer->random.state;
+    counts[3] = trainer->epoch_random.state;
+    counts[4] = trainer->correct;
+    counts[5] = trainer->best_epoch;
+    counts[6] = trainer->state.steps;
+    counts[7] = trainer->finished;
+    counts[8] = trainer->stopped_early;
+}
+
+static void dni_trainer_numbers(const dn_trainer *trainer, double numbers[DNI_NUMBERS]) {
+    numbers[0] = trainer->loss_sum;
+    numbers[1] = (double)trainer->learning_rate;
+    numbers[2] = trainer->previous_accuracy;
+    numbers[3] = trainer->best_loss;
+    numbers[4] = trainer->state.momentum_power;
+    numbers[5] = trainer->state.square_power;
+}
+
+static void dni_trainer_restore(dn_trainer *trainer, const uint64_t *counts, const double *numbers) {
+    trainer->epoch = (size_t)counts[0];
+    trainer->position = (size_t)counts[1];
+    trainer->random.state = counts[2];
+    trainer->epoch_random.state = counts[3];
+    trainer->correct = (size_t)counts[4];
+    trainer->best_epoch = (size_t)counts[5];
+    trainer->state.steps = counts[6];
+    trainer->stopped_early = counts[8] != 0;
+    trainer->finished = counts[7] != 0 && (trainer->stopped_early ||
+                                           trainer->epoch >= trainer->how.epochs);
+    trainer->loss_sum = numbers[0];
+    trainer->learning_rate = (dn_real)numbers[1];
+    trainer->previous_accuracy = numbers[2];
+    trainer->best_loss = numbers[3];
+    trainer->state.momentum_power = numbers[4];
+    trainer->state.square_power = numbers[5];
+}
+
+static void dni_epoch_numbers(const dn_epoch *epoch, double row[DNI_HISTORY_COLUMNS]) {
+    row[0] = (double)epoch->epoch;
+    row[1] = epoch->learning_rate;
+    row[2] = epoch->train_loss;
+    row[3] = epoch->train_accuracy;
+    row[4] = epoch->validation_loss;
+    row[5] = epoch->validation_accuracy;
+}
+
+static dn_epoch dni_epoch_restored(size_t number, const double row[DNI_HISTORY_COLUMNS]) {
+    dn_epoch epoch;
+    epoch.epoch = number;
+    epoch.learning_rate = row[1];
+    epoch.train_loss = row[2];
+    epoch.train_accuracy = row[3];
+    epoch.validation_loss = row[4];
+    epoch.validation_accuracy = row[5];
+    return epoch;
+}
+
+/*
+### The checksum
+
+safetensors has none. A checkpoint has one over the whole file, in its own metadata: it
+is computed with zeroes in the place of its eight digits. To know it before the first
+byte is written, the file is written twice, the first time into a writer that only
+counts.
+*/
+typedef struct dni_sum {
+    dni_crc crc;
+    uint32_t remainder;
+} dni_sum;
+
+static void dni_sum_init(dni_sum *sum) {
+    dni_crc_init(&sum->crc);
+    sum->remainder = UINT32_C(0xffffffff);
+}
+
+static bool dni_sum_write(void *user, const void *bytes, size_t size) {
+    dni_sum *sum = (dni_sum *)user;
+    const unsigned char *at = (const unsigned char *)bytes;
+    uint32_t r = sum->remainder;
+    for (size_t i = 0; i < size; i++) r = r >> 8 ^ sum->crc.table[0][(r ^ at[i]) & 255];
+    sum->remainder = r;
+    return true;
+}
+
+static uint32_t dni_sum_value(const dni_sum *sum) { return sum->remainder ^ UINT32_C(0xffffffff); }
+
+static dn_status dni_check_sum(const dni_model_file *file, dn_error *error) {
+    const char *digits = dni_metadata(file, "crc32");
+    const size_t place = digits != NULL ? 8 + (size_t)(digits - file->text) : 0;
+    char expected[16] = "";
+    if (digits != NULL && strlen(digits) == 8) {
+        dni_sum sum;
+        dni_sum_init(&sum);
+        (void)dni_sum_write(&sum, file->content.bytes, place);
+        (void)dni_sum_write(&sum, "00000000", 8);
+        (void)dni_sum_write(&sum, file->content.bytes + place + 8, file->content.size - place - 8);
+        (void)snprintf(expected, sizeof expected, "%08lx", (unsigned long)dni_sum_value(&sum));
+        if (strcmp(expected, digits) == 0) return DN_OK;
+    }
+    return dni_fail(error, DN_ERROR_CHECKSUM, "%s: damaged: its checksum is not what it says",
+                    file->content.name);
+}
+
+/*
+### Writing
+*/
+static dn_status dni_write_checkpoint(dni_plan_of_file *plan, const dn_writer *writer,
+                                      dn_error *error) {
+    dni_sum sum;
+    dn_writer counter;
+    dni_sum_init(&sum);
+    counter.write = dni_sum_write;
+    counter.user = &sum;
+    counter.name = writer->name;
+    dn_status status = dni_write_file(plan, &counter, error);
+    plan->crc = dni_sum_value(&sum);
+    return status == DN_OK ? dni_write_file(plan, writer, error) : status;
+}
+
+DN_API dn_status dn_trainer_write(const dn_trainer *trainer, const dn_writer *writer,
+                                  dn_error *error) {
+    uint64_t counts[DNI_COUNTS];
+    double numbers[DNI_NUMBERS];
+    dni_plan_of_file plan;
+    if (trainer->net == NULL || trainer->error.status != DN_OK) {
+        if (error != NULL) *error = trainer->error;
+        return trainer->error.status != DN_OK
+                   ? trainer->error.status
+                   : dni_fail(error, DN_ERROR_ARGUMENT, "the trainer is not initialised");
+    }
+    const dn_net *net = trainer->net;
+    const size_t epochs = trainer->history.count;
+    dn_status status = dni_savable(net, error);
+    if (status != DN_OK) return status;
+    memset(&plan, 0, sizeof plan);
+    plan.net = net;
+    double *history = (double *)dni_allocate(epochs, DNI_HISTORY_COLUMNS * sizeof(double));
+    char *training = dni_training_words(trainer);
+    dni_source *s = (dni_source *)dni_allocate(2 * net->layer_count + 6, sizeof *s);
+    if (history == NULL || training == NULL || s == NULL) {
+        status = dni_fail(error, DN_ERROR_MEMORY, "no memory to save a checkpoint");
+    } else {
+        size_t n = 0;
+        dni_trainer_counts(trainer, counts);
+        dni_trainer_numbers(trainer, numbers);
+        for (size_t e = 0; e < epochs; e++)
+            dni_epoch_numbers(&trainer->history.epochs[e], history + e * DNI_HISTORY_COLUMNS);
+        s[n++] = dni_vector_source("trainer.counts", DNI_ELEMENT_I64, counts, DNI_COUNTS);
+        s[n++] = dni_vector_source("trainer.numbers", DNI_ELEMENT_F64, numbers, DNI_NUMBERS);
+        s[n] = dni_vector_source("trainer.history", DNI_ELEMENT_F64, history, epochs);
+        s[n].columns = s[n].row_step = DNI_HISTORY_COLUMNS;
+        s[n++].column_step = 1;
+        n += dni_net_sources(net, s + n);
+        const struct {
+            const char *name;
+            const dn_real *vector;
+        } vectors[3] = {{"trainer.first", trainer->state.first},
+                        {"trainer.second", trainer->state.second},
+                        {"trainer.best", trainer->best}};
+        for (int v = 0; v < 3; v++)
+            if (vectors[v].vector != NULL)
+                s[n++] = dni_vector_source(vectors[v].name, DNI_ELEMENT_REAL, vectors[v].vector,
+                                           net->parameter_count);
+        plan.training = training;
+        plan.sources = s;
+        plan.source_count = n;
+        status = dni_write_checkpoint(&plan, writer, error);
+    }
+    dni_release(history);
+    dni_release(training);
+    dni_release(s);
+    return status;
+}
+
+/*
+### Reading
+
+All checks come first. Then the net's parameters are replaced, which can fail only for
+want of memory and then changes nothing; what follows is copying.
+*/
+static const dni_tensor *dni_need_tensor(const dni_model_file *file, const char *name,
+                                         const char *type, size_t count, dn_error *error) {
+    const dni_tensor *tensor = dni_find_tensor(file, name);
+    if (tensor != NULL && strcmp(tensor->type, type) == 0 && tensor->count == count) return tensor;
+    (void)dni_fail(error, DN_ERROR_FORMAT, "%s: needs %zu numbers of type %s as tensor '%s'%s",
+                   file->content.name, count, type, name,
+                   tensor == NULL ? ", which is not there" : "");
+    return NULL;
+}
+
+/* The checked contents of a checkpoint. */
+typedef struct dni_checkpoint {
+    uint64_t counts[DNI_COUNTS];
+    double numbers[DNI_NUMBERS];
+    const dni_tensor *history, *first, *second, *best;
+} dni_checkpoint;
+
+static dn_status dni_check_training(const dn_trainer *trainer, const dni_model_file *file,
+                                    dn_error *error) {
+    const char *version = dni_metadata(file, "checkpoint"), *name = file->content.name;
+    const char *layers = dni_metadata(file, "layers"), *training = dni_metadata(file, "training");
+    if (version == NULL)
+        return dni_fail(error, DN_ERROR_FORMAT, "%s: is a model, not a checkpoint of a training", name);
+    dn_status status = dni_check_sum(file, error);
+    if (status != DN_OK) return status;
+    if (strcmp(version, "1") != 0 || layers == NULL || training == NULL)
+        return dni_fail(error, DN_ERROR_FORMAT, "%s: a checkpoint of version '%.20s', expected '1'",
+                        name, version);
+    char *own_layers = dni_layers_words(trainer->net), *own_training = dni_training_words(trainer);
+    if (own_layers == NULL || own_training == NULL)
+        status = dni_fail(error, DN_ERROR_MEMORY, "%s: no memory to load it", name);
+    if (status == DN_OK) status = dni_compare_words(name, "net", layers, own_layers, error);
+    if (status == DN_OK) status = dni_compare_words(name, "training", training, own_training, error);
+    dni_release(own_layers);
+    dni_release(own_training);
+    return status;
+}
+
+static dn_status dni_checkpoint_open(const dn_trainer *trainer, const dni_model_file *file,
+                                     dni_checkpoint *saved, dn_error *error) {
+    dn_error unseen;
+    if (error == NULL) error = &unseen;
+    dn_status status = dni_check_training(trainer, file, error);
+    if (status != DN_OK) return status;
+    const char *real = DNI_REAL_IS_DOUBLE ? "F64" : "F32";
+    const size_t parameters = trainer->net->parameter_count;
+    const dni_tensor *counts = dni_need_tensor(file, "trainer.counts", "I64", DNI_COUNTS, error);
+    if (counts == NULL) return error->status;
+    const dni_tensor *numbers = dni_need_tensor(file, "trainer.numbers", "F64", DNI_NUMBERS, error);
+    if (numbers == NULL) return error->status;
+    for (size_t i = 0; i < DNI_COUNTS; i++)
+        saved->counts[i] = dni_get_bits(file->data + counts->start + 8 * i, 8);
+    for (size_t i = 0; i < DNI_NUMBERS; i++)
+        saved->numbers[i] = dni_double_of(dni_get_bits(file->data + numbers->start + 8 * i, 8));
+    const uint64_t epochs = saved->counts[0];
+    if (epochs > trainer->how.epochs)
+        return dni_fail(error, DN_ERROR_ARGUMENT, "%s: has %llu epochs, more than the %zu wanted",
+                        file->content.name, (unsigned long long)epochs, trainer->how.epochs);
+    if (saved->counts[1] >= trainer->batches || saved->counts[5] > epochs ||
+        saved->counts[4] > trainer->train->count)
+        return dni_fail(error, DN_ERROR_FORMAT, "%s: its counts of batches and epochs make no sense",
+                        file->content.name);
+    saved->history = dni_need_tensor(file, "trainer.history", "F64",
+                                     (size_t)epochs * DNI_HISTORY_COLUMNS, error);
+    if (saved->history == NULL) return error->status;
+    const struct {
+        const char *name;
+        const dn_real *vector;
+        const dni_tensor **tensor;
+    } vectors[3] = {{"trainer.first", trainer->state.first, &saved->first},
+                    {"trainer.second", trainer->state.second, &saved->second},
+                    {"trainer.best", trainer->best, &saved->best}};
+    for (int v = 0; v < 3; v++) {
+        if (vectors[v].vector == NULL) continue;
+        *vectors[v].tensor = dni_need_tensor(file, vectors[v].name, real, parameters, error);
+        if (*vectors[v].tensor == NULL) return error->status;
+    }
+    return DN_OK;
+}
+
+static void dni_checkpoint_apply(dn_trainer *trainer, const dni_model_file *file,
+                                 const dni_checkpoint *saved) {
+    const size_t parameters = trainer->net->parameter_count;
+    dni_trainer_restore(trainer, saved->counts, saved->numbers);
+    trainer->history.count = trainer->epoch;
+    for (size_t e = 0; e < trainer->epoch; e++) {
+        double row[DNI_HISTORY_COLUMNS];
+        const unsigned char *at = file->data + saved->history->start + e * sizeof row;
+        for (size_t i = 0; i < DNI_HISTORY_COLUMNS; i++) row[i] = dni_double_of(dni_get_bits(at + 8 * i, 8));
+        trainer->history.epochs[e] = dni_epoch_restored(e + 1, row);
+    }
+    if (trainer->epoch > 0) trainer->last = trainer->history.epochs[trainer->epoch - 1];
+    if (trainer->state.first != NULL)
+        dni_unpack(file, saved->first, 1, parameters, trainer->state.first, 0, 1);
+    if (trainer->state.second != NULL)
+        dni_unpack(file, saved->second, 1, parameters, trainer->state.second, 0, 1);
+    if (trainer->best != NULL)
+        dni_unpack(file, saved->best, 1, parameters, trainer->best, 0, 1);
+    if (trainer->position > 0) dni_epoch_order(trainer);
+}
+
+static dn_status dni_trainer_content(dn_trainer *trainer, dni_content content, dn_error *error) {
+    dni_model_file file;
+    dni_checkpoint saved;
+    dn_loading how;
+    memset(&file, 0, sizeof file);
+    memset(&saved, 0, sizeof saved);
+    memset(&how, 0, sizeof how);
+    file.content = content;
+    dn_status status = DN_OK;
+    if (trainer->net == NULL)
+        status = dni_fail(error, DN_ERROR_ARGUMENT, "the trainer is not initialised");
+    if (status == DN_OK) status = dni_model_file_open(&file, 100000000, error);
+    if (status == DN_OK) status = dni_checkpoint_open(trainer, &file, &saved, error);
+    if (status == DN_OK) status = dni_net_from_file(trainer->net, &file, &how, error);
+    if (status == DN_OK) dni_checkpoint_apply(trainer, &file, &saved);
+    dni_model_file_free(&file);
+    return status;
+}
+
+DN_API dn_status dn_trainer_read(dn_trainer *trainer, const dn_reader *reader, dn_error *error) {
+    dni_content content;
+    dn_status status = dni_read_all(reader, 0, dni_model_extent, &content, error);
+    return status == DN_OK ? dni_trainer_content(trainer, content, error) : status;
+}
+
+#ifndef DN_NO_STDIO
+static dn_status dni_write_trainer(const void *object, const dn_writer *writer, dn_error *error) {
+    return dn_trainer_write((const dn_trainer *)object, writer, error);
+}
+
+DN_API dn_status dn_trainer_save(const dn_trainer *trainer, const char *name, dn_error *error) {
+    return dni_save(name, dni_write_trainer, trainer, error);
+}
+
+DN_API dn_status dn_trainer_load(dn_trainer *trainer, const char *name, dn_error *error) {
+    dni_content content;
+    dn_status status = dni_read_named(name, &content, error);
+    return status == DN_OK ? dni_trainer_content(trainer, content, error) : status;
+}
+#endif
+
+/*
+*How we know that it is right:* `tests/test_files.c` interrupts trainings after every
+single batch and goes on with a new trainer, for every optimizer and schedule, with
+dropout and early stopping, and compares all bits with those of the training that was
+left alone. `tests/test_files_kill.sh` does it with `kill -9` at random moments.
+*/
+
+/*
+## 15. Export: a net as one C file
+
+A microcontroller has no file system, perhaps no floating point, and 32 kilobytes for
+everything. What it needs of a net is its numbers and one function. Both fit into one
+C file, which this chapter writes.
+
+### Normalisation folded in
+
+The exported function takes the bytes of a sample. The net was trained on normalised
+numbers, so that normalisation must be part of the file; most of it costs nothing,
+because the first layer is linear in its inputs:
+
+$$ z_o = b_o + \sum_i \frac{x_i - m_i}{d_i} \, w_{io}
+       = \Big( b_o - \sum_i \frac{m_i}{d_i} w_{io} \Big) + \sum_i x_i \, \frac{w_{io}}{d_i} $$
+
+    w'[i,o] = w[i,o] / d[i];    b'[o] = b[o] - sum over i of m[i] * w'[i,o]
+
+| normalisation | m_i | d_i |
+|---|---|---|
+| none | 0 | 1 |
+| by 255 | 0 | 255 |
+| per feature | mean[i] | deviation[i] (in the 8-bit form computed, too: see below) |
+| per sample | of each sample: computed by the exported function | |
+*/
+typedef struct dni_export {
+    const dn_net *net;
+    const dn_export *how;
+    char name[64], capitals[64];
+    const dn_writer *writer;
+    dn_error *error;
+    dn_status status; /* of the first write that failed */
+} dni_export;
+
+/* CRC-32 of the parameters as little-endian 32-bit floats. */
+static uint32_t dni_parameters_checksum(const dn_net *net) {
+    dni_crc table;
+    dni_crc_init(&table);
+    uint32_t crc = 0;
+    for (size_t i = 0; i < net->parameter_count; i++) {
+        const float value = (float)net->parameters[i];
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        const unsigned char bytes[4] = {(unsigned char)(bits & 255), (unsigned char)(bits >> 8 & 255),
+                                        (unsigned char)(bits >> 16 & 255),
+                                        (unsigned char)(bits >> 24)};
+        crc = dni_crc_add(&table, crc, bytes, sizeof bytes);
+    }
+    return crc;
+}
+
+static void dni_export_text(dni_export *out, const char *format, ...) DNI_PRINTF_LIKE(2, 3);
+
+static void dni_export_text(dni_export *out, const char *format, ...) {
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    const int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    DN_ASSERT(length >= 0 && (size_t)length < sizeof text);
+    if (out->status == DN_OK && !out->writer->write(out->writer->user, text, (size_t)length))
+        out->status = dni_fail(out->error, DN_ERROR_FILE, "%s: cannot be written",
+                               out->writer->name != NULL ? out->writer->name : "export");
+}
+
+/* A float as C reads it: nine digits, a decimal point, an f. */
+static void dni_export_float(dni_export *out, double value) {
+    char text[40];
+    (void)dni_format_number(text, sizeof text, (double)(float)value);
+    const bool whole = strcspn(text, ".en") == strlen(text);
+    dni_export_text(out, "%s%sf", text, whole ? ".0" : "");
+}
+
+static bool dni_folds_features(const dni_export *out) {
+    return out->net->normalization == DN_NORMALIZE_FEATURE && !out->how->int8;
+}
+
+static double dni_input_mean(const dni_export *out, size_t i) {
+    return dni_folds_features(out) ? (double)out->net->mean[i] : 0;
+}
+
+static double dni_input_deviation(const dni_export *out, size_t i) {
+    if (dni_folds_features(out)) return (double)out->net->deviation[i];
+    return out->net->normalization == DN_NORMALIZE_255 ? 255 : 1;
+}
+
+/* Weight and bias of a layer; of the first layer with the normalisation folded in. */
+static double dni_folded_weight(const dni_export *out, const dn_layer *layer, bool is_first,
+                                size_t i, size_t o) {
+    const double w = (double)out->net->parameters[layer->weights + i * layer->outputs + o];
+    return is_first ? w / dni_input_deviation(out, i) : w;
+}
+
+static double dni_folded_bias(const dni_export *out, const dn_layer *layer, bool is_first,
+                              size_t o) {
+    double bias = (double)out->net->parameters[layer->biases + o];
+    for (size_t i = 0; is_first && i < layer->inputs; i++)
+        bias = dni_fma(-dni_input_mean(out, i), dni_folded_weight(out, layer, true, i, o), bias);
+    return bias;
+}
+
+/*
+Per-sample normalisation stays a computation. With N features, S the sum of the bytes
+and Q the sum of their squares, mean and deviation are m = S/N and
+d = sqrt(Q/N - m^2), and the fraction needs one square root of an integer:
+
+$$ \frac{x - m}{d} = \frac{N x - S}{\sqrt{N Q - S^2}} $$
+
+Per-feature normalisation is not folded into 8-bit weights: a pixel that is rarely lit has a
+tiny deviation, w / d is then hundreds of times larger than the other weights, and one scale
+cannot serve both (measured on MNIST: 11 % accuracy). The bytes are normalised before the
+first layer instead, to at most 8 deviations, with two small tables.
+
+### Eight bits
+
+A weight in 8 bits takes a quarter of the space, and integer arithmetic gives the same
+answer on every machine. A real number r is stored as an integer q with a scale s:
+
+$$ r \approx s \, (q - z) $$
+
+where z, the *zero point*, is 0 for numbers that are never negative, and 128 for others.
+
+- **Weights**: -127..127, each output with its own scale (the largest weight into it over
+  127). Zero point 0: the scheme is *symmetric*.
+- **Activations**: 0..255, one scale per layer, from the largest value that is seen when
+  samples go through the net: the *calibration*.
+- **Sums**: 32 bits. A product of 8-bit numbers takes 16 bits, hence 65,000 of them fit.
+
+With q_w, q_x the stored weight and input, the sum before the activation is
+
+$$ z_o = s_w[o] \, s_x \Big( \sum_i q_w[i,o] \, (q_x[i] - z_x) + q_b[o] \Big), \qquad
+   q_b[o] = \operatorname{round}\frac{b_o}{s_w[o] \, s_x} $$
+
+The zero point is taken out of the loop, into the bias: q_b - z_x times the sum of the
+weights. *Requantisation* brings the sum to the scale of the next layer, a division by
+s_y / (s_w s_x). No integer: it is approximated by a multiplier M and a shift, M / 2^shift,
+with 30 bits in M:
+
+    q_y = clamp((sum * M + half + zero * 2^shift) >> shift, 0, 255)
+
+The sum is made non-negative before it is shifted, since C leaves the shift of negative
+numbers to the compiler. ReLU needs no code: clamping at 0 is ReLU. Other activations
+are tables of 1024 values over the range of z that the calibration has seen. (Jacob et
+al., 2018, is the source of the scheme.)
+*/
+enum { DNI_TABLE = 1024, DNI_CALIBRATION = 10000, DNI_SCORE_ONE = 65536 };
+
+typedef enum dni_requantize { DNI_TO_BYTE, DNI_TO_LEAKY_BYTE, DNI_TO_TABLE, DNI_TO_SCORE }
+    dni_requantize;
+
+typedef struct dni_int8_layer {
+    const dn_layer *layer;
+    dni_requantize form;
+    int zero;             /* zero point of the layer's output */
+    unsigned shift;
+    double scale;         /* of its output */
+    int8_t *weights;      /* [outputs, inputs] */
+    int32_t *biases;      /* [outputs], zero point of the input included */
+    int32_t *multipliers; /* [outputs] */
+    uint8_t *table;       /* [DNI_TABLE] or NULL */
+} dni_int8_layer;
+
+typedef struct dni_int8_net {
+    size_t count;
+    dni_int8_layer *layers;
+    double input_scale;
+    int input_zero;
+    int32_t input_multiplier; /* per-sample normalisation: bytes per deviation, times 65536 */
+    int32_t *input_means;       /* per-feature normalisation: times 256 */
+    int32_t *input_multipliers; /* and the same as above divided by the deviation */
+    uint8_t *scratch[2];      /* for the simulation */
+} dni_int8_net;
+
+static uint64_t dni_integer_root(uint64_t square) {
+    uint64_t root = 0;
+    for (uint64_t bit = UINT64_C(1) << 31; bit > 0; bit >>= 1)
+        if ((root + bit) * (root + bit) <= square) root += bit;
+    return root;
+}
+
+/* One byte of a sample, normalised by the sample's own mean and deviation. */
+static uint8_t dni_int8_normalized(int64_t centred, int64_t root, int32_t multiplier) {
+    int64_t q = root == 0 ? 0 : centred * multiplier / root; /* times 65536, towards zero */
+    q = (q + INT64_C(128) * 65536 + 32768) / 65536;
+    return (uint8_t)(q < 0 ? 0 : q > 255 ? 255 : q);
+}
+
+static bool dni_int8_normalizes(const dni_int8_net *net) {
+    return net->input_multiplier != 0 || net->input_means != NULL;
+}
+
+static uint8_t dni_int8_feature(int64_t centred, int32_t multiplier) {
+    const int64_t q = centred * multiplier + (INT64_C(257) << 23); /* 128.5 * 2^24 */
+    return (uint8_t)(q < 0 ? 0 : q >> 24 > 255 ? 255 : q >> 24);
+}
+
+static void dni_int8_input(const dni_int8_net *net, const uint8_t *pixels, size_t count,
+                           uint8_t *to) {
+    for (size_t i = 0; net->input_means != NULL && i < count; i++)
+        to[i] = dni_int8_feature(256 * pixels[i] - net->input_means[i], net->input_multipliers[i]);
+    if (net->input_means != NULL) return;
+    int64_t sum = 0, squares = 0;
+    for (size_t i = 0; i < count; i++) {
+        sum += pixels[i];
+        squares += pixels[i] * pixels[i];
+    }
+    const int64_t n = (int64_t)count;
+    const int64_t root = (int64_t)dni_integer_root((uint64_t)(n * squares - sum * sum));
+    for (size_t i = 0; i < count; i++)
+        to[i] = dni_int8_normalized(n * pixels[i] - sum, root, net->input_multiplier);
+}
+
+static int64_t dni_int8_requantize(const dni_int8_layer *layer, size_t o, int64_t sum) {
+    const int64_t half = INT64_C(1) << (layer->shift - 1);
+    int64_t scaled = sum * layer->multipliers[o];
+    if (layer->form == DNI_TO_SCORE)
+        return scaled < 0 ? -((-scaled + half) >> layer->shift) : (scaled + half) >> layer->shift;
+    if (layer->form == DNI_TO_LEAKY_BYTE && sum < 0) scaled /= 100;
+    const int64_t zero = layer->form == DNI_TO_TABLE ? DNI_TABLE / 2 : layer->zero;
+    const int64_t top = layer->form == DNI_TO_TABLE ? DNI_TABLE - 1 : 255;
+    scaled += (zero << layer->shift) + half;
+    scaled = scaled < 0 ? 0 : scaled >> layer->shift;
+    return scaled > top ? top : scaled;
+}
+
+/* What the exported file will compute, integer by integer: scores [outputs]. */
+static void dni_int8_scores(const dni_int8_net *net, const uint8_t *pixels, int32_t *scores) {
+    const uint8_t *x = pixels;
+    size_t turn = 0;
+    if (dni_int8_normalizes(net)) {
+        dni_int8_input(net, pixels, net->layers[0].layer->inputs, net->scratch[turn]);
+        x = net->scratch[turn++];
+    }
+    for (size_t l = 0; l < net->count; l++) {
+        const dni_int8_layer *layer = &net->layers[l];
+        const size_t in = layer->layer->inputs, out = layer->layer->outputs;
+        uint8_t *y = net->scratch[turn++ % 2];
+        for (size_t o = 0; o < out; o++) {
+            int32_t sum = layer->biases[o];
+            for (size_t i = 0; i < in; i++) sum += layer->weights[o * in + i] * x[i];
+            const int64_t q = dni_int8_requantize(layer, o, sum);
+            if (layer->form == DNI_TO_SCORE) scores[o] = (int32_t)q;
+            else y[o] = layer->table != NULL ? layer->table[q] : (uint8_t)q;
+        }
+        x = y;
+    }
+}
+
+/*
+### Calibration
+
+The samples go through the float net; of each layer the largest |z| and |a| are kept.
+*/
+typedef struct dni_range {
+    double z, a; /* largest absolute values before and after the activation */
+} dni_range;
+
+static double dni_largest_absolute(const dn_real *numbers, size_t count, double largest) {
+    for (size_t i = 0; i < count; i++)
+        if (fabs((double)numbers[i]) > largest) largest = fabs((double)numbers[i]);
+    return largest;
+}
+
+static dn_status dni_calibrate(const dni_export *out, dni_range *input, dni_range *ranges) {
+    const dn_net *net = out->net;
+    const dn_dataset *data = out->how->calibration;
+    const size_t samples = data->count < DNI_CALIBRATION ? data->count : (size_t)DNI_CALIBRATION;
+    const size_t portion = dni_portion(samples), widest = dni_widest(net);
+    const size_t width = widest > net->inputs ? widest : net->inputs;
+    dn_real *x = (dn_real *)dni_allocate(portion, width * sizeof *x);
+    dn_real *z = (dn_real *)dni_allocate(portion, width * sizeof *z);
+    dn_dataset view = *data;
+    view.normalization = net->normalization;
+    view.mean = net->mean;
+    view.deviation = net->deviation;
+    for (size_t first = 0; x != NULL && z != NULL && first < samples; first += portion) {
+        const size_t rows = dni_portion(samples - first);
+        dn_dataset_gather(&view, NULL, first, rows, x);
+        input->a = dni_largest_absolute(x, rows * net->inputs, input->a);
+        for (size_t l = 0; l < net->layer_count; l++) {
+            const dn_layer *layer = &net->layers[l];
+            if (layer->kind != DN_LAYER_DENSE) continue;
+            const size_t count = rows * layer->outputs;
+            dni_affine(net, layer, x, rows, z);
+            dni_activate(layer, z, x, rows);
+            ranges[l].z = dni_largest_absolute(z, count, ranges[l].z);
+            ranges[l].a = dni_largest_absolute(x, count, ranges[l].a);
+        }
+    }
+    const bool ok = x != NULL && z != NULL;
+    dni_release(x);
+    dni_release(z);
+    return ok ? DN_OK : dni_fail(out->error, DN_ERROR_MEMORY, "no memory to calibrate the export");
+}
+
+/*
+### Quantising a layer
+*/
+static int64_t dni_rounded(double x) { return (int64_t)floor(x + 0.5); }
+
+static dn_real dni_activate_one(const dn_layer *layer, double z) {
+    dn_layer one = *layer;
+    one.outputs = 1;
+    dn_real value = (dn_real)z;
+    dni_activate(&one, &value, &value, 1);
+    return value;
+}
+
+/* Fills multipliers and shift for the given ratios: ratio ~ multiplier / 2^shift. */
+static void dni_int8_multipliers(dni_int8_layer *layer, const double *ratios, size_t count) {
+    double largest = 0;
+    for (size_t o = 0; o < count; o++)
+        if (ratios[o] > largest) largest = ratios[o];
+    int exponent = 0;
+    (void)frexp(largest, &exponent);
+    const int shift = 30 - exponent;
+    layer->shift = (unsigned)(shift < 1 ? 1 : shift > 52 ? 52 : shift);
+    for (size_t o = 0; o < count; o++) {
+        const int64_t multiplier = dni_rounded(ldexp(ratios[o], (int)layer->shift));
+        layer->multipliers[o] = (int32_t)(multiplier > INT32_MAX ? INT32_MAX : multiplier);
+    }
+}
+
+static void dni_int8_output(dni_int8_layer *layer, bool is_last, const dni_range *range,
+                            double *unit) {
+    const dn_activation activation = layer->layer->activation;
+    const double z = range->z > 0 ? range->z : 1, a = range->a > 0 ? range->a : 1;
+    layer->zero = activation == DN_RELU || activation == DN_SIGMOID ? 0 : 128;
+    layer->scale = layer->zero == 0 ? a / 255 : a / 127;
+    *unit = layer->scale;
+    if (is_last) {
+        layer->form = DNI_TO_SCORE;
+        *unit = 1.0 / (double)DNI_SCORE_ONE;
+    } else if (activation == DN_RELU || activation == DN_LINEAR) {
+        layer->form = DNI_TO_BYTE;
+    } else if (activation == DN_LEAKY_RELU) {
+        layer->form = DNI_TO_LEAKY_BYTE;
+    } else {
+        layer->form = DNI_TO_TABLE;
+        *unit = z / (double)(DNI_TABLE / 2 - 1);
+        for (size_t i = 0; i < DNI_TABLE; i++) {
+            const double at = ((double)i - (double)(DNI_TABLE / 2)) * *unit;
+            const double value = (double)dni_activate_one(layer->layer, at) / layer->scale;
+            const int64_t q = dni_rounded(value) + layer->zero;
+            layer->table[i] = (uint8_t)(q < 0 ? 0 : q > 255 ? 255 : q);
+        }
+    }
+}
+
+static dn_status dni_int8_weights(const dni_export *out, dni_int8_layer *layer, bool is_first,
+                                  double input_scale, int input_zero, double unit,
+                                  double *ratios) {
+    const size_t in = layer->layer->inputs, outputs = layer->layer->outputs;
+    for (size_t o = 0; o < outputs; o++) {
+        double largest = 0;
+        for (size_t i = 0; i < in; i++) {
+            const double w = fabs(dni_folded_weight(out, layer->layer, is_first, i, o));
+            if (w > largest) largest = w;
+        }
+        const double scale = largest > 0 ? largest / 127 : 1;
+        int64_t sum = 0;
+        for (size_t i = 0; i < in; i++) {
+            const double w = dni_folded_weight(out, layer->layer, is_first, i, o);
+            layer->weights[o * in + i] = (int8_t)dni_rounded(w / scale);
+            sum += layer->weights[o * in + i];
+        }
+        const double bias = dni_folded_bias(out, layer->layer, is_first, o);
+        const double stored = floor(bias / (scale * input_scale) + 0.5) - (double)(input_zero * sum);
+        if (!(fabs(stored) + 127.0 * 255.0 * (double)in < (double)INT32_MAX))
+            return dni_fail(out->error, DN_ERROR_TOO_LARGE,
+                            "output %zu of a layer with %zu inputs does not fit 32-bit sums", o, in);
+        layer->biases[o] = (int32_t)stored;
+        ratios[o] = scale * input_scale / unit;
+    }
+    dni_int8_multipliers(layer, ratios, outputs);
+    return DN_OK;
+}
+
+static void dni_int8_free(dni_int8_net *net) {
+    for (size_t l = 0; net->layers != NULL && l < net->count; l++) {
+        dni_release(net->layers[l].weights);
+        dni_release(net->layers[l].biases);
+        dni_release(net->layers[l].multipliers);
+        dni_release(net->layers[l].table);
+    }
+    dni_release(net->layers);
+    dni_release(net->input_means);
+    dni_release(net->input_multipliers);
+    dni_release(net->scratch[0]);
+    dni_release(net->scratch[1]);
+    memset(net, 0, sizeof *net);
+}
+
+static bool dni_int8_allocate(dni_int8_net *net, const dn_net *from, size_t dense_layers) {
+    const size_t widest = dni_widest(from) > from->inputs ? dni_widest(from) : from->inputs;
+    net->layers = (dni_int8_layer *)dni_allocate_zero(dense_layers, sizeof *net->layers);
+    net->scratch[0] = (uint8_t *)dni_allocate(widest, 1);
+    net->scratch[1] = (uint8_t *)dni_allocate(widest, 1);
+    if (net->layers == NULL || net->scratch[0] == NULL || net->scratch[1] == NULL) return false;
+    for (size_t l = 0; l < from->layer_count; l++) {
+        const dn_layer *layer = &from->layers[l];
+        if (layer->kind != DN_LAYER_DENSE) continue;
+        dni_int8_layer *to = &net->layers[net->count++];
+        to->layer = layer;
+        to->weights = (int8_t *)dni_allocate(layer->inputs, layer->outputs);
+        to->biases = (int32_t *)dni_allocate(layer->outputs, sizeof *to->biases);
+        to->multipliers = (int32_t *)dni_allocate(layer->outputs, sizeof *to->multipliers);
+        if (to->weights == NULL || to->biases == NULL || to->multipliers == NULL) return false;
+        const dn_activation f = layer->activation;
+        if (net->count == dense_layers || f == DN_RELU || f == DN_LINEAR || f == DN_LEAKY_RELU)
+            continue;
+        to->table = (uint8_t *)dni_allocate(DNI_TABLE, 1);
+        if (to->table == NULL) return false;
+    }
+    return true;
+}
+
+static dn_status dni_int8_features(const dni_export *out, dni_int8_net *net, double range) {
+    const size_t inputs = out->net->inputs;
+    net->input_zero = 128;
+    net->input_scale = (range > 8 ? 8 : range) / 127;
+    net->input_means = (int32_t *)dni_allocate(inputs, sizeof *net->input_means);
+    net->input_multipliers = (int32_t *)dni_allocate(inputs, sizeof *net->input_multipliers);
+    if (net->input_means == NULL || net->input_multipliers == NULL)
+        return dni_fail(out->error, DN_ERROR_MEMORY, "no memory for the means of %zu inputs", inputs);
+    for (size_t i = 0; i < inputs; i++) {
+        const double mean = 256 * (double)out->net->mean[i];
+        const double multiplier =
+            65536 / (net->input_scale * (double)out->net->deviation[i]);
+        net->input_means[i] = (int32_t)dni_rounded(mean);
+        net->input_multipliers[i] =
+            multiplier < 1e9 ? (int32_t)dni_rounded(multiplier) : (int32_t)1000000000;
+    }
+    return DN_OK;
+}
+
+static dn_status dni_int8_quantize(const dni_export *out, dni_int8_net *net, size_t dense_layers) {
+    const dn_net *from = out->net;
+    memset(net, 0, sizeof *net);
+    dni_range input = {0, 0};
+    dni_range *ranges = (dni_range *)dni_allocate_zero(from->layer_count, sizeof *ranges);
+    double *ratios = (double *)dni_allocate(dni_widest(from), sizeof *ratios);
+    dn_status status = DN_OK;
+    if (ranges == NULL || ratios == NULL || !dni_int8_allocate(net, from, dense_layers))
+        status = dni_fail(out->error, DN_ERROR_MEMORY, "no memory to quantise the net");
+    if (status == DN_OK) status = dni_calibrate(out, &input, ranges);
+    net->input_scale = 1;
+    if (status == DN_OK && from->normalization == DN_NORMALIZE_SAMPLE) {
+        const double range = input.a > 0 ? input.a : 1;
+        net->input_zero = 128;
+        net->input_scale = range / 127;
+        net->input_multiplier = (int32_t)dni_rounded(65536 / net->input_scale);
+    }
+    if (status == DN_OK && from->normalization == DN_NORMALIZE_FEATURE)
+        status = dni_int8_features(out, net, input.a > 0 ? input.a : 1);
+    double scale = net->input_scale;
+    int zero = net->input_zero;
+    for (size_t l = 0; l < net->count && status == DN_OK; l++) {
+        dni_int8_layer *layer = &net->layers[l];
+        double unit;
+        dni_int8_output(layer, l + 1 == net->count, &ranges[layer->layer - from->layers], &unit);
+        status = dni_int8_weights(out, layer, l == 0, scale, zero, unit, ratios);
+        scale = layer->scale;
+        zero = layer->zero;
+    }
+    dni_release(ranges);
+    dni_release(ratios);
+    if (status != DN_OK) dni_int8_free(net);
+    return status;
+}
+
+/*
+### Writing: what both forms share
+
+The weights stand with one row per output, so that the sum of an output reads memory in
+order. The file is C89 but for `<stdint.h>` and the mixed declarations, and compiles under
+`-Wall -Wextra -Wpedantic -Wconversion`.
+*/
+static void dni_export_integers(dni_export *out, const char *type, const char *what, size_t layer,
+                                size_t count, const int8_t *bytes, const int32_t *words,
+                                const uint8_t *table) {
+    dni_export_text(out, "static const %s %s_%s_%zu[%zu] %s_FLASH = {", type, out->name, what,
+                    layer, count, out->capitals);
+    for (size_t i = 0; i < count; i++)
+        dni_export_text(out, "%s%ld%s", i % 16 == 0 ? "\n" : "",
+                        bytes != NULL   ? (long)bytes[i]
+                        : table != NULL ? (long)table[i]
+                                        : (long)words[i],
+                        i + 1 < count ? "," : "");
+    dni_export_text(out, "};\n\n");
+}
+
+static void dni_export_macros(dni_export *out) {
+    dni_export_text(out,
+                    "#include <stdint.h>\n\n"
+                    "#ifndef %s_FLASH /* where the tables go, for example __flash */\n"
+                    "#define %s_FLASH\n#endif\n"
+                    "#ifndef %s_READ /* how they are read there */\n"
+                    "#define %s_READ(pointer) (*(pointer))\n#endif\n\n",
+                    out->capitals, out->capitals, out->capitals, out->capitals);
+}
+
+/* NAME_predict: the index of the largest score; of a single score, its side of `middle`. */
+static void dni_export_predict(dni_export *out, const char *type, const char *middle) {
+    const size_t outputs = out->net->outputs;
+    dni_export_text(out,
+                    "int %s_predict(const uint8_t *pixels) {\n"
+                    "    %s scores[%zu];\n",
+                    out->name, type, outputs);
+    dni_export_text(out, "    %s_scores(pixels, scores);\n", out->name);
+    if (outputs == 1)
+        dni_export_text(out, "    return scores[0] > %s;\n}\n", middle);
+    else
+        dni_export_text(out,
+                        "    int largest = 0;\n"
+                        "    for (int j = 1; j < %zu; j++)\n"
+                        "        if (scores[j] > scores[largest]) largest = j;\n"
+                        "    return largest;\n}\n",
+                        outputs);
+}
+
+/* The comment on top: what the file is, what it takes, how good it is. */
+static void dni_export_title(dni_export *out, size_t flash, size_t ram, double accuracy) {
+    const dn_net *net = out->net;
+    dni_export_text(out, "/* A trained neural network, written by densenet.h %s.\n\n   Net:      %zu",
+                    DN_VERSION, net->inputs);
+    for (size_t l = 0; l < net->layer_count; l++)
+        if (net->layers[l].kind == DN_LAYER_DENSE)
+            dni_export_text(out, " - %zu %s", net->layers[l].outputs,
+                            net->layers[l].activation == DN_CUSTOM
+                                ? "custom"
+                                : dn_activation_name(&net->layers[l]));
+    dni_export_text(out, ", %s\n   Flash:    %zu bytes of tables\n   RAM:      %zu bytes\n",
+                    out->how->int8 ? "8-bit integers" : "32-bit floats", flash, ram);
+    if (accuracy >= 0) {
+        char text[40];
+        (void)dni_format_number(text, sizeof text, 100 * accuracy);
+        dni_export_text(out, "   Accuracy: %s %% of %zu test samples\n", text,
+                        out->how->test->count);
+    }
+    dni_export_text(out, "   Seed:     %llu\n   Checksum: %08lx (CRC-32 of the parameters)\n\n",
+                    (unsigned long long)net->seed,
+                    (unsigned long)dni_parameters_checksum(net));
+    dni_export_text(out, "   int %s_predict(const uint8_t *pixels)\n", out->name);
+    dni_export_text(out, "       takes %zu bytes, returns the class.\n", net->inputs);
+    dni_export_text(out, "   void %s_scores(const uint8_t *pixels, %s *scores)\n", out->name,
+                    out->how->int8 ? "int32_t" : "float");
+    dni_export_text(out, "       writes %zu scores%s.\n   Not reentrant: both use one static buffer. */\n",
+                    net->outputs, out->how->int8 ? ": logits times 65536" : "");
+}
+
+/*
+### The self-test
+
+Stored samples and the outputs that the library computes for them. In integers they
+must agree to the last bit; in float, where the compiler may round differently, to 1e-4.
+*/
+static void dni_export_samples(dni_export *out, size_t count) {
+    const dn_dataset *test = out->how->test;
+    dni_export_text(out, "\n#ifdef %s_SELFTEST\nstatic const uint8_t %s_samples[%zu] = {",
+                    out->capitals, out->name, count * test->features);
+    for (size_t s = 0; s < count; s++)
+        for (size_t i = 0; i < test->features; i++)
+            dni_export_text(out, "%s%d,", (s * test->features + i) % 24 == 0 ? "\n" : "",
+                            test->bytes[dni_row_of(test, s) * test->features + i]);
+    dni_export_text(out, "};\n\n");
+}
+
+static void dni_export_selftest_main(dni_export *out, size_t count, const char *type,
+                                     const char *differs) {
+    const size_t outputs = out->net->outputs;
+    dni_export_text(out,
+                    "int main(void) {\n"
+                    "    int wrong = 0;\n"
+                    "    for (int s = 0; s < %zu; s++) {\n"
+                    "        %s scores[%zu];\n",
+                    count, type, outputs);
+    dni_export_text(out,
+                    "        %s_scores(%s_samples + %zu * s, scores);\n"
+                    "        for (int j = 0; j < %zu; j++) {\n"
+                    "            %s d = scores[j] - %s_expected[%zu * s + j];\n"
+                    "            wrong += %s;\n"
+                    "        }\n"
+                    "    }\n"
+                    "    return wrong != 0;\n}\n#endif\n",
+                    out->name, out->name, out->net->inputs, outputs, type, out->name, outputs,
+                    differs);
+}
+
+/*
+### The float form
+*/
+static void dni_export_exp(dni_export *out) {
+    dni_export_text(out,
+                    "/* exp(x) = 2^n exp(r), |r| <= ln(2)/2, by the series of exp(r). */\n"
+                    "static float %s_exp(float x) {\n"
+                    "    union { uint32_t bits; float value; } power;\n"
+                    "    if (x < -87.0f) return 0.0f;\n"
+                    "    if (x > 88.0f) x = 88.0f;\n"
+                    "    int32_t n = (int32_t)(x * 1.44269504f + (x < 0.0f ? -0.5f : 0.5f));\n"
+                    "    float r = x - (float)n * 0.693359375f + (float)n * 2.12194440e-4f;\n",
+                    out->name);
+    dni_export_text(out,
+                    "    float sum = 1.0f / 5040.0f;\n"
+                    "    sum = sum * r + 1.0f / 720.0f;\n"
+                    "    sum = sum * r + 1.0f / 120.0f;\n"
+                    "    sum = sum * r + 1.0f / 24.0f;\n"
+                    "    sum = sum * r + 1.0f / 6.0f;\n"
+                    "    sum = sum * r + 0.5f;\n"
+                    "    sum = sum * r + 1.0f;\n"
+                    "    sum = sum * r + 1.0f;\n"
+                    "    power.bits = (uint32_t)(n + 127) << 23;\n"
+                    "    return sum * power.value;\n}\n\n");
+}
+
+static void dni_export_float_tables(dni_export *out, const dn_layer *layer, size_t number) {
+    const bool is_first = number == 0;
+    dni_export_text(out, "static const float %s_weights_%zu[%zu] %s_FLASH = {", out->name, number,
+                    layer->inputs * layer->outputs, out->capitals);
+    for (size_t o = 0; o < layer->outputs; o++)
+        for (size_t i = 0; i < layer->inputs; i++) {
+            dni_export_text(out, "%s", (o * layer->inputs + i) % 8 == 0 ? "\n" : "");
+            dni_export_float(out, dni_folded_weight(out, layer, is_first, i, o));
+            dni_export_text(out, ",");
+        }
+    dni_export_text(out, "};\n\nstatic const float %s_biases_%zu[%zu] %s_FLASH = {", out->name,
+                    number, layer->outputs, out->capitals);
+    for (size_t o = 0; o < layer->outputs; o++) {
+        dni_export_text(out, "%s", o % 8 == 0 ? "\n" : "");
+        dni_export_float(out, dni_folded_bias(out, layer, is_first, o));
+        dni_export_text(out, ",");
+    }
+    dni_export_text(out, "};\n\n");
+}
+
+/* The code of one layer: from -> to, both names of arrays in the exported function. */
+static void dni_export_float_layer(dni_export *out, const dn_layer *layer, size_t number,
+                                   const char *from, const char *to) {
+    const bool per_sample = number == 0 && out->net->normalization == DN_NORMALIZE_SAMPLE;
+    const char *value = "sum";
+    dni_export_text(out,
+                    "    for (int o = 0; o < %zu; o++) { /* layer %zu: %s */\n"
+                    "        const float %s_FLASH *w = %s_weights_%zu + %zu * (long)o;\n"
+                    "        float sum = %s_READ(%s_biases_%zu + o);\n",
+                    layer->outputs, number, dn_activation_name(layer), out->capitals, out->name,
+                    number, layer->inputs, out->capitals, out->name, number);
+    dni_export_text(out,
+                    per_sample ? "        for (int i = 0; i < %zu; i++)\n"
+                                 "            sum += ((float)%s[i] - mean) * scale * %s_READ(w + i);\n"
+                               : "        for (int i = 0; i < %zu; i++)\n"
+                                 "            sum += (float)%s[i] * %s_READ(w + i);\n",
+                    layer->inputs, from, out->capitals);
+    switch (layer->activation) {
+    case DN_RELU: value = "sum > 0.0f ? sum : 0.0f"; break;
+    case DN_LEAKY_RELU: value = "sum > 0.0f ? sum : 0.01f * sum"; break;
+    case DN_SIGMOID: value = "1.0f / (1.0f + NAME_exp(-sum))"; break;
+    case DN_TANH: value = "1.0f - 2.0f / (1.0f + NAME_exp(2.0f * sum))"; break;
+    default: break;
+    }
+    const char *name = strstr(value, "NAME");
+    if (name != NULL)
+        dni_export_text(out, "        %s[o] = %.*s%s%s;\n", to, (int)(name - value), value,
+                        out->name, name + 4);
+    else
+        dni_export_text(out, "        %s[o] = %s;\n", to, value);
+    dni_export_text(out, "    }\n");
+    if (layer->activation == DN_SOFTMAX)
+        dni_export_text(out,
+                        "    {\n"
+                        "        float top = %s[0], total = 0.0f;\n"
+                        "        for (int j = 1; j < %zu; j++)\n"
+                        "            if (%s[j] > top) top = %s[j];\n"
+                        "        for (int j = 0; j < %zu; j++)\n"
+                        "            total += %s[j] = %s_exp(%s[j] - top);\n"
+                        "        for (int j = 0; j < %zu; j++) %s[j] /= total;\n"
+                        "    }\n",
+                        to, layer->outputs, to, to, layer->outputs, to, out->name, to,
+                        layer->outputs, to);
+}
+
+static void dni_export_float_normalization(dni_export *out) {
+    dni_export_text(out,
+                    "    float mean = 0.0f, scale = 0.0f;\n"
+                    "    for (int i = 0; i < %zu; i++) mean += (float)pixels[i];\n"
+                    "    mean /= %zu.0f;\n"
+                    "    for (int i = 0; i < %zu; i++)\n"
+                    "        scale += ((float)pixels[i] - mean) * ((float)pixels[i] - mean);\n"
+                    "    scale /= %zu.0f;\n",
+                    out->net->inputs, out->net->inputs, out->net->inputs, out->net->inputs);
+    dni_export_text(out,
+                    "    if (scale > 0.0f) { /* 1 / square root of the variance, by Newton */\n"
+                    "        float root = scale > 1.0f ? scale : 1.0f;\n"
+                    "        for (int n = 0; n < 40; n++) root = 0.5f * (root + scale / root);\n"
+                    "        scale = 1.0f / root;\n"
+                    "    }\n");
+}
+
+static void dni_export_float_code(dni_export *out, size_t dense_layers, size_t widest_even,
+                                  size_t widest_odd) {
+    const dn_net *net = out->net;
+    dni_export_text(out, "static float %s_scratch[%zu];\n\n", out->name, widest_even + widest_odd);
+    dni_export_text(out, "void %s_scores(const uint8_t *pixels, float *scores);\n"
+                         "int %s_predict(const uint8_t *pixels);\n\n", out->name, out->name);
+    dni_export_text(out, "void %s_scores(const uint8_t *pixels, float *scores) {\n", out->name);
+    if (net->normalization == DN_NORMALIZE_SAMPLE) dni_export_float_normalization(out);
+    if (dense_layers > 1)
+        dni_export_text(out, "    float *even = %s_scratch;\n", out->name);
+    if (dense_layers > 2)
+        dni_export_text(out, "    float *odd = %s_scratch + %zu;\n", out->name, widest_even);
+    const char *from = "pixels";
+    size_t number = 0;
+    for (size_t l = 0; l < net->layer_count; l++) {
+        if (net->layers[l].kind != DN_LAYER_DENSE) continue;
+        const char *to = number + 1 == dense_layers ? "scores" : number % 2 == 0 ? "even" : "odd";
+        dni_export_float_layer(out, &net->layers[l], number++, from, to);
+        from = to;
+    }
+    dni_export_text(out, "}\n\n");
+    dni_export_predict(out, "float", "0.5f");
+}
+
+static bool dni_export_needs_exp(const dn_net *net) {
+    for (size_t l = 0; l < net->layer_count; l++) {
+        const dn_activation f = net->layers[l].activation;
+        if (f == DN_SIGMOID || f == DN_TANH || f == DN_SOFTMAX) return true;
+    }
+    return false;
+}
+
+/* The widest of the hidden layers 0, 2, 4 ... (odd = 0) or 1, 3, 5 ... (odd = 1). */
+static size_t dni_export_widest(const dn_net *net, size_t dense_layers, size_t odd) {
+    size_t widest = 0, number = 0;
+    for (size_t l = 0; l < net->layer_count; l++) {
+        if (net->layers[l].kind != DN_LAYER_DENSE) continue;
+        if (number + 1 < dense_layers && number % 2 == odd && net->layers[l].outputs > widest)
+            widest = net->layers[l].outputs;
+        number++;
+    }
+    return widest;
+}
+
+static void dni_export_float_selftest(dni_export *out, size_t count, const dn_real *expected) {
+    const size_t total = count * out->net->outputs;
+    dni_export_samples(out, count);
+    dni_export_text(out, "static const float %s_expected[%zu] = {", out->name, total);
+    for (size_t i = 0; i < total; i++) {
+        dni_export_text(out, "%s", i % 8 == 0 ? "\n" : "");
+        dni_export_float(out, (double)expected[i]);
+        dni_export_text(out, ",");
+    }
+    dni_export_text(out, "};\n\n");
+    dni_export_selftest_main(out, count, "float", "d > 1e-4f || d < -1e-4f");
+}
+
+static dn_status dni_export_as_float(dni_export *out, size_t dense_layers, size_t selftest) {
+    const dn_net *net = out->net;
+    const size_t even = dni_export_widest(net, dense_layers, 0);
+    const size_t odd = dni_export_widest(net, dense_layers, 1);
+    double accuracy = -1;
+    dn_real *expected = NULL;
+    if (selftest > 0) {
+        dn_status status = DN_OK;
+        if (out->how->test->labels != NULL) accuracy = dn_evaluate(net, out->how->test).accuracy;
+        expected = (dn_real *)dni_allocate(selftest, net->outputs * sizeof *expected);
+        status = expected == NULL
+                     ? dni_fail(out->error, DN_ERROR_MEMORY, "no memory for the self-test")
+                     : dn_predict_dataset(net, out->how->test, 0, selftest, expected, out->error);
+        if (status != DN_OK) {
+            dni_release(expected);
+            return status;
+        }
+    }
+    dni_export_title(out, net->parameter_count * sizeof(float), (even + odd) * sizeof(float),
+                     accuracy);
+    dni_export_macros(out);
+    size_t number = 0;
+    for (size_t l = 0; l < net->layer_count; l++)
+        if (net->layers[l].kind == DN_LAYER_DENSE)
+            dni_export_float_tables(out, &net->layers[l], number++);
+    if (dni_export_needs_exp(net)) dni_export_exp(out);
+    dni_export_float_code(out, dense_layers, even, odd);
+    if (selftest > 0) dni_export_float_selftest(out, selftest, expected);
+    dni_release(expected);
+    return out->status;
+}
+
+/*
+### The 8-bit form
+
+The same three loops for every layer, with its own tables: sum, requantise, clamp.
+*/
+static void dni_export_int8_layer(dni_export *out, const dni_int8_layer *layer, size_t number,
+                                  const char *from, const char *to) {
+    const size_t in = layer->layer->inputs, outputs = layer->layer->outputs;
+    const long long half = 1LL << (layer->shift - 1);
+    const bool is_score = layer->form == DNI_TO_SCORE, is_table = layer->form == DNI_TO_TABLE;
+    const int zero = is_table ? DNI_TABLE / 2 : layer->zero;
+    dni_export_text(out,
+                    "    for (int o = 0; o < %zu; o++) { /* layer %zu: %s */\n"
+                    "        const int8_t %s_FLASH *w = %s_weights_%zu + %zu * (long)o;\n"
+                    "        int32_t sum = %s_READ(%s_biases_%zu + o);\n"
+                    "        for (int i = 0; i < %zu; i++) sum += %s_READ(w + i) * %s[i];\n",
+                    outputs, number, dn_activation_name(layer->layer), out->capitals, out->name,
+                    number, in, out->capitals, out->name, number, in, out->capitals, from);
+    dni_export_text(out, "        int64_t q = (int64_t)sum * %s_READ(%s_multipliers_%zu + o);\n",
+                    out->capitals, out->name, number);
+    if (is_score) {
+        dni_export_text(out,
+                        "        %s[o] = (int32_t)(q < 0 ? -((-q + %lld) >> %u) : (q + %lld) >> %u);\n"
+                        "    }\n",
+                        to, half, layer->shift, half, layer->shift);
+        return;
+    }
+    if (layer->form == DNI_TO_LEAKY_BYTE) dni_export_text(out, "        if (sum < 0) q /= 100;\n");
+    dni_export_text(out, "        q += %lld;\n        q = q < 0 ? 0 : q >> %u;\n",
+                    ((long long)zero << layer->shift) + half, layer->shift);
+    if (is_table)
+        dni_export_text(out, "        %s[o] = %s_READ(%s_table_%zu + (q > %d ? %d : q));\n    }\n",
+                        to, out->capitals, out->name, number, DNI_TABLE - 1, DNI_TABLE - 1);
+    else
+        dni_export_text(out, "        %s[o] = (uint8_t)(q > 255 ? 255 : q);\n    }\n", to);
+}
+
+/* Normalisation in integers; see dni_int8_input. */
+static void dni_export_int8_input(dni_export *out, const dni_int8_net *net) {
+    const size_t inputs = out->net->inputs;
+    if (net->input_means != NULL) {
+        dni_export_text(out,
+                        "    for (int i = 0; i < %zu; i++) {\n"
+                        "        int64_t q = (int64_t)(256 * pixels[i] - %s_READ(%s_means_0 + i)) *\n"
+                        "                    %s_READ(%s_scales_0 + i) + ((int64_t)257 << 23);\n"
+                        "        q = q < 0 ? 0 : q >> 24;\n"
+                        "        input[i] = (uint8_t)(q > 255 ? 255 : q);\n"
+                        "    }\n",
+                        inputs, out->capitals, out->name, out->capitals, out->name);
+        return;
+    }
+    dni_export_text(out,
+                    "    int64_t total = 0, squares = 0, root = 0;\n"
+                    "    for (int i = 0; i < %zu; i++) {\n"
+                    "        total += pixels[i];\n"
+                    "        squares += pixels[i] * pixels[i];\n"
+                    "    }\n"
+                    "    squares = %zu * squares - total * total;\n"
+                    "    for (int64_t bit = (int64_t)1 << 30; bit > 0; bit >>= 1)\n"
+                    "        if ((root + bit) * (root + bit) <= squares) root += bit;\n",
+                    inputs, inputs);
+    dni_export_text(out,
+                    "    for (int i = 0; i < %zu; i++) {\n"
+                    "        int64_t q = root == 0 ? 0 : (%zu * (int64_t)pixels[i] - total) * %ld / root;\n"
+                    "        q = (q + 8421376) / 65536; /* 128.5 * 65536 */\n"
+                    "        input[i] = (uint8_t)(q < 0 ? 0 : q > 255 ? 255 : q);\n"
+                    "    }\n",
+                    inputs, inputs, (long)net->input_multiplier);
+}
+
+static void dni_export_int8_code(dni_export *out, const dni_int8_net *net, size_t even,
+                                 size_t odd) {
+    const bool normalizes = dni_int8_normalizes(net);
+    const size_t input = normalizes ? out->net->inputs : 0;
+    dni_export_text(out,
+                    "static uint8_t %s_scratch[%zu];\n\n"
+                    "void %s_scores(const uint8_t *pixels, int32_t *scores);\n"
+                    "int %s_predict(const uint8_t *pixels);\n\n"
+                    "void %s_scores(const uint8_t *pixels, int32_t *scores) {\n",
+                    out->name, even + odd + input > 0 ? even + odd + input : 1, out->name, out->name,
+                    out->name);
+    if (net->count > 1) dni_export_text(out, "    uint8_t *even = %s_scratch;\n", out->name);
+    if (net->count > 2)
+        dni_export_text(out, "    uint8_t *odd = %s_scratch + %zu;\n", out->name, even);
+    if (normalizes) {
+        dni_export_text(out, "    uint8_t *input = %s_scratch + %zu;\n", out->name, even + odd);
+        dni_export_int8_input(out, net);
+    }
+    const char *from = normalizes ? "input" : "pixels";
+    for (size_t l = 0; l < net->count; l++) {
+        const char *to = l + 1 == net->count ? "scores" : l % 2 == 0 ? "even" : "odd";
+        dni_export_int8_layer(out, &net->layers[l], l, from, to);
+        from = to;
+    }
+    dni_export_text(out, "}\n\n");
+    const bool sigmoid = net->layers[net->count - 1].layer->activation == DN_SIGMOID;
+    dni_export_predict(out, "int32_t", sigmoid ? "0" : "32768");
+}
+
+static void dni_export_int8_selftest(dni_export *out, const dni_int8_net *net, size_t count,
+                                     int32_t *scores) {
+    const dn_dataset *test = out->how->test;
+    const size_t outputs = out->net->outputs;
+    dni_export_samples(out, count);
+    dni_export_text(out, "static const int32_t %s_expected[%zu] = {", out->name, count * outputs);
+    for (size_t s = 0; s < count; s++) {
+        dni_int8_scores(net, test->bytes + dni_row_of(test, s) * test->features, scores);
+        dni_export_text(out, "\n");
+        for (size_t j = 0; j < outputs; j++) dni_export_text(out, "%ld,", (long)scores[j]);
+    }
+    dni_export_text(out, "};\n\n");
+    dni_export_selftest_main(out, count, "int32_t", "d != 0");
+}
+
+static double dni_int8_accuracy(const dni_export *out, const dni_int8_net *net, int32_t *scores) {
+    const dn_dataset *test = out->how->test;
+    const size_t outputs = out->net->outputs;
+    const bool sigmoid = net->layers[net->count - 1].layer->activation == DN_SIGMOID;
+    size_t correct = 0;
+    for (size_t s = 0; s < test->count; s++) {
+        const size_t row = dni_row_of(test, s);
+        int32_t largest = 0;
+        dni_int8_scores(net, test->bytes + row * test->features, scores);
+        for (size_t j = 1; j < outputs; j++)
+            if (scores[j] > scores[largest]) largest = (int32_t)j;
+        if (outputs == 1) largest = scores[0] > (sigmoid ? 0 : DNI_SCORE_ONE / 2);
+        correct += largest == test->labels[row];
+    }
+    return (double)correct / (double)test->count;
+}
+
+static dn_status dni_export_as_int8(dni_export *out, size_t dense_layers, size_t selftest) {
+    const dn_net *net = out->net;
+    dni_int8_net quantized;
+    dn_status status = dni_int8_quantize(out, &quantized, dense_layers);
+    if (status != DN_OK) return status;
+    int32_t *scores = (int32_t *)dni_allocate(net->outputs, sizeof *scores);
+    if (scores == NULL) {
+        dni_int8_free(&quantized);
+        return dni_fail(out->error, DN_ERROR_MEMORY, "no memory for %zu scores", net->outputs);
+    }
+    const size_t even = dni_export_widest(net, dense_layers, 0);
+    const size_t odd = dni_export_widest(net, dense_layers, 1);
+    size_t flash = 0, tables = 0;
+    for (size_t l = 0; l < quantized.count; l++) {
+        const dn_layer *layer = quantized.layers[l].layer;
+        flash += layer->outputs * (layer->inputs + 2 * sizeof(int32_t));
+        tables += quantized.layers[l].table != NULL;
+    }
+    const bool has_labels = selftest > 0 && out->how->test->labels != NULL;
+    if (quantized.input_means != NULL) flash += 2 * sizeof(int32_t) * net->inputs;
+    dni_export_title(out, flash + tables * DNI_TABLE,
+                     even + odd + (dni_int8_normalizes(&quantized) ? net->inputs : 0),
+                     has_labels ? dni_int8_accuracy(out, &quantized, scores) : -1);
+    dni_export_macros(out);
+    if (quantized.input_means != NULL) {
+        dni_export_integers(out, "int32_t", "means", 0, net->inputs, NULL, quantized.input_means,
+                            NULL);
+        dni_export_integers(out, "int32_t", "scales", 0, net->inputs, NULL,
+                            quantized.input_multipliers, NULL);
+    }
+    for (size_t l = 0; l < quantized.count; l++) {
+        const dni_int8_layer *layer = &quantized.layers[l];
+        const size_t outputs = layer->layer->outputs, weights = outputs * layer->layer->inputs;
+        dni_export_integers(out, "int8_t", "weights", l, weights, layer->weights, NULL, NULL);
+        dni_export_integers(out, "int32_t", "biases", l, outputs, NULL, layer->biases, NULL);
+        dni_export_integers(out, "int32_t", "multipliers", l, outputs, NULL, layer->multipliers,
+                            NULL);
+        if (layer->table != NULL)
+            dni_export_integers(out, "uint8_t", "table", l, DNI_TABLE, NULL, NULL, layer->table);
+    }
+    dni_export_int8_code(out, &quantized, even, odd);
+    if (selftest > 0) dni_export_int8_selftest(out, &quantized, selftest, scores);
+    dni_release(scores);
+    dni_int8_free(&quantized);
+    return out->status;
+}
+
+/*
+### The door
+*/
+static bool dni_is_identifier(const char *name) {
+    size_t i = 0;
+    for (; name[i] != '\0'; i++) {
+        const char c = name[i];
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        if (!letter && !(i > 0 && c >= '0' && c <= '9')) return false;
+    }
+    return i > 0 && i < 60;
+}
+
+static dn_status dni_export_check_data(const dni_export *out, const dn_dataset *data,
+                                       const char *role) {
+    dn_status status = dni_data_check(out->net, data, role, false, out->error);
+    if (status == DN_OK && data->bytes == NULL)
+        status = dni_fail(out->error, DN_ERROR_ARGUMENT,
+                          "the %s set must hold bytes: the exported function takes bytes", role);
+    return status;
+}
+
+static dn_status dni_export_check(dni_export *out, size_t *dense_layers) {
+    const dn_net *net = out->net;
+    const dn_export *how = out->how;
+    dn_status status = dn_loss_check(net, DN_MEAN_SQUARED_ERROR, out->error);
+    if (status == DN_OK && how->test != NULL)
+        status = dni_export_check_data(out, how->test, "test");
+    if (status == DN_OK && how->calibration != NULL)
+        status = dni_export_check_data(out, how->calibration, "calibration");
+    if (status != DN_OK) return status;
+    if (!dni_is_identifier(how->name != NULL ? how->name : "net"))
+        return dni_fail(out->error, DN_ERROR_ARGUMENT, "'%.60s' is no C identifier", how->name);
+    if (how->int8 && how->calibration == NULL)
+        return dni_fail(out->error, DN_ERROR_ARGUMENT, "the 8-bit form needs calibration samples");
+    *dense_layers = 0;
+    for (size_t l = 0; l < net->layer_count; l++) {
+        const dn_layer *layer = &net->layers[l];
+        const bool is_last = l + 1 == net->layer_count;
+        *dense_layers += layer->kind == DN_LAYER_DENSE;
+        if (layer->activation == DN_CUSTOM && (!how->int8 || is_last))
+            return dni_fail(out->error, DN_ERROR_ARGUMENT,
+                            "layer %zu: a custom activation cannot be exported here", l);
+        if (layer->activation == DN_SOFTMAX && how->int8 && !is_last)
+            return dni_fail(out->error, DN_ERROR_ARGUMENT,
+                            "layer %zu: softmax inside the net has no 8-bit form", l);
+    }
+    if (net->normalization == DN_NORMALIZE_FEATURE && net->mean == NULL)
+        return dni_fail(out->error, DN_ERROR_ARGUMENT,
+                        "the net does not know the mean and deviation of its features");
+    return DN_OK;
+}
+
+DN_API dn_status dn_export_c(const dn_net *net, const dn_export *how, const dn_writer *writer,
+                             dn_error *error) {
+    dni_export out;
+    size_t dense_layers = 0;
+    memset(&out, 0, sizeof out);
+    out.net = net;
+    out.how = how;
+    out.writer = writer;
+    out.error = error;
+    dn_status status = dni_export_check(&out, &dense_layers);
+    if (status != DN_OK) return status;
+    (void)snprintf(out.name, sizeof out.name, "%s", how->name != NULL ? how->name : "net");
+    for (size_t i = 0; i < sizeof out.name; i++) {
+        const char c = out.name[i];
+        out.capitals[i] = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+    }
+    size_t selftest = how->selftest > 0 ? how->selftest : 8;
+    if (how->test == NULL) selftest = 0;
+    else if (selftest > how->test->count) selftest = how->test->count;
+    return how->int8 ? dni_export_as_int8(&out, dense_layers, selftest)
+                     : dni_export_as_float(&out, dense_layers, selftest);
+}
+
+/*
+*How we know that it is right:* `tests/test_export.c` exports nets of every activation,
+depth and normalisation; `tests/test_export.sh` compiles the files freestanding with every
+compiler that is there, runs their self-tests, and runs both forms over all test images
+natively and under an emulator of another processor.
+*/
+
+#endif /* DENSENET_IMPLEMENTATION */
+
