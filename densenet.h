@@ -928,7 +928,9 @@ never returned without its sentence.
 #define DN_ASSERT(condition) assert(condition)
 #endif
 
-#ifdef __GNUC__
+#if defined(__MINGW_PRINTF_FORMAT) /* Windows: the printf of C99, which knows %zu */
+#define DNI_PRINTF_LIKE(text, first) __attribute__((format(__MINGW_PRINTF_FORMAT, text, first)))
+#elif defined(__GNUC__)
 #define DNI_PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 #else
 #define DNI_PRINTF_LIKE(text, first)
@@ -4329,6 +4331,7 @@ static size_t dni_idx_extent(const unsigned char *bytes, size_t size) {
     memset(&content, 0, sizeof content);
     content.bytes = bytes;
     content.size = size;
+    content.name = ""; /* nobody is told */
     const dn_status status = dni_idx_header(&content, &array, &whole, NULL);
     if (status == DN_ERROR_TRUNCATED) return SIZE_MAX;
     return status == DN_OK ? whole : 0;
@@ -5487,11 +5490,7 @@ static const char *dni_json_string(dni_json *json) {
 /* The next key of an object whose '{' has been taken, up to and with its ':'. NULL at
    its '}' or on failure. `first` is true before the first call. */
 static const char *dni_json_key(dni_json *json, bool *first) {
-    if (dni_json_take(json, '}')) {
-        if (!*first) return NULL;
-        *first = false;
-        return NULL;
-    }
+    if (dni_json_take(json, '}')) return NULL;
     if (!*first && !dni_json_expect(json, ',')) return NULL;
     *first = false;
     const char *key = dni_json_string(json);
@@ -6286,11 +6285,12 @@ DN_API const char *dn_net_get_note(const dn_net *net, const char *key) {
 
 static bool dni_add_note(dn_net *net, const char *key, const char *value) {
     const size_t key_size = strlen(key) + 1, value_size = strlen(value) + 1;
-    char *notes = (char *)dni_grow(net->notes, net->notes_size,
-                                   net->notes_size + key_size + value_size);
+    char *notes = (char *)dni_allocate(net->notes_size + key_size + value_size, 1);
     if (notes == NULL) return false;
+    if (net->notes != NULL) memcpy(notes, net->notes, net->notes_size);
     memcpy(notes + net->notes_size, key, key_size);
     memcpy(notes + net->notes_size + key_size, value, value_size);
+    dni_release(net->notes); /* not before: `value` may be in it */
     net->notes = notes;
     net->notes_size += key_size + value_size;
     return true;
@@ -8105,7 +8105,9 @@ static void dni_export_float_normalization(dni_export *out) {
 static void dni_export_float_code(dni_export *out, size_t dense_layers, size_t widest_even,
                                   size_t widest_odd) {
     const dn_net *net = out->net;
-    dni_export_text(out, "static float %s_scratch[%zu];\n\n", out->name, widest_even + widest_odd);
+    if (dense_layers > 1)
+        dni_export_text(out, "static float %s_scratch[%zu];\n\n", out->name,
+                        widest_even + widest_odd);
     dni_export_text(out, "void %s_scores(const uint8_t *pixels, float *scores);\n"
                          "int %s_predict(const uint8_t *pixels);\n\n", out->name, out->name);
     dni_export_text(out, "void %s_scores(const uint8_t *pixels, float *scores) {\n", out->name);
@@ -8265,13 +8267,13 @@ static void dni_export_int8_code(dni_export *out, const dni_int8_net *net, size_
                                  size_t odd) {
     const bool normalizes = dni_int8_normalizes(net);
     const size_t input = normalizes ? out->net->inputs : 0;
+    if (even + odd + input > 0)
+        dni_export_text(out, "static uint8_t %s_scratch[%zu];\n\n", out->name, even + odd + input);
     dni_export_text(out,
-                    "static uint8_t %s_scratch[%zu];\n\n"
                     "void %s_scores(const uint8_t *pixels, int32_t *scores);\n"
                     "int %s_predict(const uint8_t *pixels);\n\n"
                     "void %s_scores(const uint8_t *pixels, int32_t *scores) {\n",
-                    out->name, even + odd + input > 0 ? even + odd + input : 1, out->name, out->name,
-                    out->name);
+                    out->name, out->name, out->name);
     if (net->count > 1) dni_export_text(out, "    uint8_t *even = %s_scratch;\n", out->name);
     if (net->count > 2)
         dni_export_text(out, "    uint8_t *odd = %s_scratch + %zu;\n", out->name, even);
