@@ -72,6 +72,23 @@ build/sanitizers: build/compiler
 	@flags='-fsanitize=address,undefined -fno-sanitize-recover=all'; \
 	if $(CC) $$flags $@.c -o $@.out >$@.log 2>&1 && $@.out; then echo $$flags; fi >$@
 
+# Whatever bytes come, the readers of files must not fall over.
+FUZZERS = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 600
+
+fuzz: $(FUZZERS) ## let clang's fuzzer attack each reader of files (FUZZ_SECONDS=600 each)
+	@for program in $(FUZZERS); do \
+	    corpus=tests/fuzz/corpus_$${program##*fuzz_}; \
+	    mkdir -p build/fuzz/new && echo "$$program $(FUZZ_SECONDS) s" && \
+	    $$program -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -timeout=10 \
+	        -artifact_prefix=build/fuzz/ build/fuzz/new $$corpus || exit 1; \
+	done
+
+build/fuzz/%: tests/fuzz/%.c densenet.h
+	@mkdir -p $(@D)
+	@command -v clang >/dev/null || { echo "needs clang: as root, apt-get install clang"; exit 1; }
+	clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $< -o $@ -lm
+
 # ---- Measurements, reports, the book.
 
 bench: data ## measure the speed, side by side with every peer that is installed
@@ -98,6 +115,6 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## */\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
 	    awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
-.PHONY: quickstart picture mnist data examples test bench determinism reports docs \
+.PHONY: quickstart picture mnist data examples test fuzz bench determinism reports docs \
         clean distclean help always
 .DELETE_ON_ERROR:

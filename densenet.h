@@ -377,17 +377,18 @@ check. All parameters stand in one block, `parameters[0 .. parameter_count-1]`:
 for each dense layer in turn its weights [inputs, outputs], row-major, then its
 biases [outputs].
 */
-/* Every activation: its name, its text, a = f(z), and da/dz from z and a. A new one is
-   one more row here. Softmax mixes the numbers of a row, and a custom activation is the
-   user's, so these two have no formula of one number. A NaN passes through each of them. */
-#define DN_ACTIVATIONS(ROW)                                                              \
-    ROW(DN_LINEAR, "linear", z, 1)                                                       \
-    ROW(DN_RELU, "relu", z < 0 ? 0 : z, a > 0 ? 1 : 0)                                   \
-    ROW(DN_LEAKY_RELU, "leaky_relu", z < 0 ? DN_LEAK * z : z, a > 0 ? 1 : DN_LEAK)       \
-    ROW(DN_SIGMOID, "sigmoid", dni_sigmoid(z), a * (1 - a))                              \
-    ROW(DN_TANH, "tanh", dni_tanh(z), dni_fma_real(-a, a, 1))                            \
-    ROW(DN_SOFTMAX, "softmax", z, 1)                                                     \
-    ROW(DN_CUSTOM, "custom", z, 1)
+/* Every activation: its name, its text, a = f(z), and da/dz given a, in the vocabulary of
+   chapter 2. A new one is one more row here. Softmax mixes the numbers of a row, and a
+   custom activation is the user's: these two have no formula of one number. */
+#define DN_ACTIVATIONS(ROW)                                                                   \
+    ROW(DN_LINEAR, "linear", z, DNI_SET(1))                                                   \
+    ROW(DN_RELU, "relu", DNI_MAX(DNI_SET(0), z), DNI_IF_POSITIVE(a, DNI_SET(1), DNI_SET(0)))  \
+    ROW(DN_LEAKY_RELU, "leaky_relu", DNI_IF_POSITIVE(z, z, DNI_MUL(DNI_SET(DN_LEAK), z)),     \
+        DNI_IF_POSITIVE(a, DNI_SET(1), DNI_SET(DN_LEAK)))                                     \
+    ROW(DN_SIGMOID, "sigmoid", DNI_SIGMOID(z), DNI_MUL(a, DNI_SUB(DNI_SET(1), a)))            \
+    ROW(DN_TANH, "tanh", DNI_TANH(z), DNI_FNMA(a, a, DNI_SET(1)))                             \
+    ROW(DN_SOFTMAX, "softmax", z, DNI_SET(1))                                                 \
+    ROW(DN_CUSTOM, "custom", z, DNI_SET(1))
 
 #define DN_LEAK ((dn_real)0.01) /* slope of the leaky ReLU below zero (Maas et al., 2013) */
 
@@ -897,6 +898,7 @@ DN_API dn_status dn_export_c(const dn_net *net, const dn_export *how, const dn_w
 
 #if defined(DENSENET_IMPLEMENTATION) && !defined(DENSENET_IMPLEMENTATION_DONE)
 #define DENSENET_IMPLEMENTATION_DONE
+#define DNI_FIRST_PASS /* this time; not when the header includes itself, see chapter 2 */
 
 #include <float.h>
 #include <math.h>
@@ -1179,20 +1181,857 @@ published generator, computed by an independent program, and tests the moments o
 the normal numbers and the uniformity of the permutations.
 */
 
-/* TEMPORARY STUB by the lead: the arithmetic helper replaces this file. */
-static dn_real dni_exp(dn_real x){return (dn_real)exp((double)x);}
-static dn_real dni_log(dn_real x){return (dn_real)log((double)x);}
-static dn_real dni_log1p(dn_real x){return (dn_real)log1p((double)x);}
-static dn_real dni_tanh(dn_real x){return (dn_real)tanh((double)x);}
-static double dni_log_double(double x){return log(x);}
-static double dni_cos_double(double x){return cos(x);}
-DN_API void dn_matrix_multiply(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c, bool add){
-  for(size_t i=0;i<c.rows;i++){ dn_real*cr=c.data+i*c.stride;
-    if(!add) for(size_t j=0;j<c.columns;j++) cr[j]=0;
-    size_t K= which==DN_AT_B? a.rows:a.columns;
-    for(size_t k=0;k<K;k++){ dn_real x= which==DN_AT_B? a.data[k*a.stride+i]:a.data[i*a.stride+k];
-      if(which==DN_A_BT) for(size_t j=0;j<c.columns;j++) cr[j]+=x*b.data[j*b.stride+k];
-      else for(size_t j=0;j<c.columns;j++) cr[j]+=x*b.data[k*b.stride+j]; } } }
+/*
+## 2. Arithmetic
+
+Nearly all the time of training goes into one operation, the product of two matrices,
+and most of the rest into exponentials. This chapter makes both fast, and makes them
+give the same bits everywhere.
+
+### One text, many instruction sets
+
+A processor of today computes on *vectors*: 16 floats at once with AVX-512, 8 with AVX2,
+4 with NEON. A program that must run on all of them cannot use the widest when it is
+compiled; it contains a version for each, and chooses when it runs. We write each loop
+once, in a small vocabulary, and compile that text once for every instruction set. In
+portable C a "vector" is a single number, and the text becomes ordinary scalar code.
+
+| word | meaning, for each lane |
+|---|---|
+| `DNI_VECTOR`, `DNI_LANES` | the type, and how many numbers it holds |
+| `DNI_LOAD(p)`, `DNI_STORE(p, v)` | from and to memory, at any address |
+| `DNI_SET(x)` | the same number in all lanes |
+| `DNI_ADD(a, b)`, `DNI_SUB`, `DNI_MUL`, `DNI_DIV`, `DNI_SQRT(a)` | rounded once, as IEEE 754 demands |
+| `DNI_FMA(a, b, c)` | a b + c, rounded once |
+| `DNI_FNMA(a, b, c)` | c - a b, rounded once |
+| `DNI_MAX(a, b)`, `DNI_MIN(a, b)` | a > b ? a : b and a < b ? a : b; a NaN in b passes |
+| `DNI_IF_POSITIVE(v, a, b)` | v > 0 ? a : b |
+| `DNI_ABSOLUTE(v)` | its absolute value |
+| `DNI_POWER(n)` | 2^n for whole numbers n from -126 to 127 (double: -1022 to 1023) |
+
+Every word is exact or rounded once, so that the lanes compute what scalar code computes,
+and the result does not depend on the number of lanes. That is the whole secret of "the
+same bits everywhere", with two more rules: a product is never added by itself (chapter
+1), and sums run in a fixed order.
+
+C has no means to compile a text several times but to include it several times. So the
+header includes *itself*: the part between `#ifdef DNI_INSTANCE` and its `#endif` is read
+once for each instruction set, the rest only the first time. Who renames the file defines
+`DN_FILE` as its new name.
+*/
+#ifndef DN_FILE
+#define DN_FILE "densenet.h"
+#endif
+
+#if defined(__GNUC__) && defined(__x86_64__) && !defined(__TINYC__)
+#define DNI_HAS_X86 1
+#include <immintrin.h>
+#elif defined(__GNUC__) && defined(__aarch64__) && !defined(__TINYC__)
+#define DNI_HAS_NEON 1
+#include <arm_neon.h>
+#endif
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+/* What an optimizer's step needs; made in chapter 9. */
+typedef struct dni_step {
+    dn_optimizer_kind kind;
+    dn_real rate;       /* learning rate; for Adam divided by 1 - beta1^t */
+    dn_real momentum;   /* mu, beta1 */
+    dn_real fresh;      /* what the new gradient counts: 1, 1 - mu or 1 - beta1 */
+    dn_real square_decay, square_fresh; /* rho and 1 - rho; beta2 and 1 - beta2 */
+    dn_real root_scale; /* 1 / sqrt(1 - beta2^t) for Adam, else 1 */
+    dn_real epsilon;
+    dn_real decay;      /* the share of w that is taken away */
+} dni_step;
+
+/* A factor of a product: element (r, c) is data[r * row_stride + c * column_stride]. */
+typedef struct dni_factor {
+    const dn_real *data;
+    size_t row_stride, column_stride;
+} dni_factor;
+
+/* The functions that exist once per instruction set. */
+typedef struct dni_arithmetic {
+    const char *name;
+    void (*exponentials)(const dn_real *from, dn_real *to, size_t count);
+    void (*activate)(dn_activation f, const dn_real *from, dn_real *to, size_t count);
+    void (*activate_backward)(dn_activation f, const dn_real *a, dn_real *delta, size_t count);
+    void (*update)(const dni_step *step, size_t count, dn_real *w, const dn_real *gradient,
+                   dn_real *first, dn_real *second);
+    /* c[m, n] (+)= a[m, k] b[k, n] */
+    void (*product)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b, dn_real *c,
+                    size_t c_stride, bool add);
+} dni_arithmetic;
+
+#endif /* DNI_FIRST_PASS: what follows is read once for each instruction set */
+
+#ifdef DNI_INSTANCE
+
+#define DNI_NAME(function) DNI_JOIN(DNI_JOIN(dni_, function), DNI_JOIN(_, DNI_INSTANCE))
+
+/*
+### The exponential
+
+exp(x) is brought to a short interval by taking powers of two out of it:
+
+$$ e^x = 2^n \, e^r, \qquad n = \operatorname{round}(x / \ln 2), \qquad r = x - n \ln 2 $$
+
+so that |r| <= ln(2)/2 = 0.347. There a polynomial suffices:
+
+    exp(r) = 1 + r + r^2 (c0 + c1 r + c2 r^2 + ...)
+
+Its coefficients are those of the best approximation of (exp(r) - 1 - r) / r^2 on the
+interval (Chebyshev), with five of them for floats (error 8e-9, an eighth of the last bit)
+and eleven for doubles. Details:
+
+- *Rounding x/ln 2 to a whole number*: adding 1.5 * 2^23 to a float pushes the fraction
+  out of its 24 bits; subtracting it again leaves the whole number. No special instruction.
+- *r must be exact to the last bit*: ln 2 is split into a part with few bits, whose product
+  with n is exact, and the rest.
+- *2^n* for n as small as -150 is no normal number: it is applied in two halves, the second
+  of which may round the result to a subnormal number or to zero, once.
+- x beyond +-105 (double: +-746) gives infinity or zero all the same, so that it is clamped there.
+  A NaN passes through `DNI_MIN` and `DNI_MAX` and comes out as NaN.
+*/
+DNI_TARGET static inline DNI_VECTOR DNI_NAME(exp)(DNI_VECTOR x) {
+#if DNI_REAL_IS_DOUBLE
+    const DNI_VECTOR shifter = DNI_SET(6755399441055744.0), limit = DNI_SET(746.0);
+    const dn_real upper = 6.93147180369123816490e-01, rest = 1.90821492927058770002e-10;
+    static const dn_real c[] = {
+        2.09146869680868772e-9, 2.51052170047207452e-8, 2.75572736431102953e-7,
+        2.75572554002064244e-6, 2.48015873255477412e-5, 1.98412698748206253e-4,
+        1.38888888888837483e-3, 8.33333333332613513e-3, 4.16666666666666698e-2,
+        1.6666666666666671e-1,  0.5};
+#else
+    const DNI_VECTOR shifter = DNI_SET(12582912.0f), limit = DNI_SET(105.0f);
+    const dn_real upper = 0.693359375f, rest = -2.12194440e-4f;
+    static const dn_real c[] = {1.39261836e-3f, 8.36317905e-3f, 4.16665546e-2f, 0.16666577f, 0.5f};
+#endif
+    x = DNI_MAX(DNI_SUB(DNI_SET(0), limit), DNI_MIN(limit, x));
+    const DNI_VECTOR n = DNI_SUB(DNI_FMA(x, DNI_SET((dn_real)1.4426950408889634), shifter), shifter);
+    DNI_VECTOR r = DNI_FNMA(n, DNI_SET(upper), x);
+    r = DNI_FNMA(n, DNI_SET(rest), r);
+    DNI_VECTOR p = DNI_SET(c[0]);
+    for (size_t i = 1; i < sizeof c / sizeof *c; i++) p = DNI_FMA(p, r, DNI_SET(c[i]));
+    p = DNI_FMA(DNI_MUL(r, r), p, DNI_ADD(r, DNI_SET(1)));
+    const DNI_VECTOR half =
+        DNI_SUB(DNI_FMA(n, DNI_SET((dn_real)0.5), shifter), shifter); /* whole, near n / 2 */
+    return DNI_MUL(DNI_MUL(p, DNI_POWER(half)), DNI_POWER(DNI_SUB(n, half)));
+}
+
+/*
+### Sigmoid and hyperbolic tangent
+
+Both are made of one exponential of a negative number, e = exp(-|x|) or exp(-2|x|), which
+cannot overflow:
+
+    sigmoid(x) = 1 / (1 + e) for x > 0,  e / (1 + e) otherwise
+    tanh(x)    = (1 - e) / (1 + e), with the sign of x
+
+Near 0 the difference 1 - e would lose all its digits; below |x| = 0.625 tanh is computed
+as x + x^3 P(x^2) with a polynomial of its own.
+*/
+DNI_TARGET static inline DNI_VECTOR DNI_NAME(sigmoid)(DNI_VECTOR x) {
+    const DNI_VECTOR one = DNI_SET(1);
+    const DNI_VECTOR e = DNI_NAME(exp)(DNI_SUB(DNI_SET(0), DNI_ABSOLUTE(x)));
+    return DNI_DIV(DNI_IF_POSITIVE(x, one, e), DNI_ADD(one, e));
+}
+
+DNI_TARGET static inline DNI_VECTOR DNI_NAME(tanh)(DNI_VECTOR x) {
+#if DNI_REAL_IS_DOUBLE
+    static const dn_real c[] = {
+        -2.4388316314720878e-6, 1.22099217901627817e-5, -3.70810692154423339e-5,
+        9.60410915702626599e-5, -2.38889446367511739e-4, 5.89981815838823207e-4,
+        -1.45582839983032459e-3, 3.59212750759925223e-3, -8.86323549980199257e-3,
+        2.1869488535133222e-2, -5.39682539682359013e-2, 1.33333333333333208e-1,
+        -3.33333333333333333e-1};
+#else
+    static const dn_real c[] = {2.29274482e-3f, -8.34394552e-3f, 2.17689187e-2f,
+                                -5.39592596e-2f, 0.133333036f, -0.333333332f};
+#endif
+    const DNI_VECTOR one = DNI_SET(1), size = DNI_ABSOLUTE(x), square = DNI_MUL(x, x);
+    DNI_VECTOR p = DNI_SET(c[0]);
+    for (size_t i = 1; i < sizeof c / sizeof *c; i++) p = DNI_FMA(p, square, DNI_SET(c[i]));
+    const DNI_VECTOR near_zero = DNI_FMA(DNI_MUL(x, square), p, x);
+    const DNI_VECTOR e = DNI_NAME(exp)(DNI_MUL(DNI_SET(-2), size));
+    const DNI_VECTOR far = DNI_DIV(DNI_SUB(one, e), DNI_ADD(one, e));
+    const DNI_VECTOR signed_far = DNI_IF_POSITIVE(x, far, DNI_SUB(DNI_SET(0), far));
+    return DNI_IF_POSITIVE(DNI_SUB(DNI_SET((dn_real)0.625), size), near_zero, signed_far);
+}
+
+/*
+### Loops over arrays
+
+Arrays are worked through a vector at a time; what is left at the end goes through a
+small array of one vector's length. `DNI_FOR_EACH` is that loop: its body sees the vectors
+`x` (from `from`) and `y` (from `to`) and leaves its result in y.
+*/
+#define DNI_FOR_EACH(from, to, count, body)                                                   \
+    do {                                                                                      \
+        size_t i = 0;                                                                         \
+        for (; i + DNI_LANES <= (count); i += DNI_LANES) {                                    \
+            DNI_VECTOR x = DNI_LOAD((from) + i), y = DNI_LOAD((to) + i);                      \
+            body;                                                                             \
+            (void)x;                                                                          \
+            DNI_STORE((to) + i, y);                                                           \
+        }                                                                                     \
+        if (i < (count)) {                                                                    \
+            dn_real from_part[DNI_LANES] = {0}, to_part[DNI_LANES] = {0};                     \
+            memcpy(from_part, (from) + i, ((count) - i) * sizeof(dn_real));                   \
+            memcpy(to_part, (to) + i, ((count) - i) * sizeof(dn_real));                       \
+            DNI_VECTOR x = DNI_LOAD(from_part), y = DNI_LOAD(to_part);                        \
+            body;                                                                             \
+            (void)x;                                                                          \
+            DNI_STORE(to_part, y);                                                            \
+            memcpy((to) + i, to_part, ((count) - i) * sizeof(dn_real));                       \
+        }                                                                                     \
+    } while (0)
+
+DNI_TARGET static void DNI_NAME(exponentials)(const dn_real *from, dn_real *to, size_t count) {
+    DNI_FOR_EACH(from, to, count, y = DNI_NAME(exp)(x));
+}
+
+DNI_TARGET static void DNI_NAME(activate)(dn_activation f, const dn_real *from, dn_real *to,
+                                          size_t count) {
+#define DNI_SIGMOID(v) DNI_NAME(sigmoid)(v)
+#define DNI_TANH(v) DNI_NAME(tanh)(v)
+#define DNI_ROW(name, text, value, derivative) \
+    if (f == name) DNI_FOR_EACH(from, to, count, const DNI_VECTOR z = x; y = value);
+    DN_ACTIVATIONS(DNI_ROW)
+#undef DNI_ROW
+#undef DNI_TANH
+#undef DNI_SIGMOID
+}
+
+DNI_TARGET static void DNI_NAME(activate_backward)(dn_activation f, const dn_real *a_of,
+                                                   dn_real *delta, size_t count) {
+#define DNI_ROW(name, text, value, derivative)                      \
+    if (f == name)                                                  \
+        DNI_FOR_EACH(a_of, delta, count, const DNI_VECTOR a = x;    \
+                     (void)a; y = DNI_MUL(y, derivative));
+    DN_ACTIVATIONS(DNI_ROW)
+#undef DNI_ROW
+}
+
+/* One optimizer step for a vector of parameters; the formulas are explained in chapter 9. */
+DNI_TARGET static inline void DNI_NAME(update_some)(const dni_step *step, dn_real *w,
+                                                    const dn_real *gradient, dn_real *first,
+                                                    dn_real *second) {
+    const DNI_VECTOR g = DNI_LOAD(gradient), old = DNI_LOAD(w);
+    DNI_VECTOR direction = g;
+    if (first != NULL) {
+        direction = DNI_FMA(DNI_SET(step->momentum), DNI_LOAD(first), DNI_MUL(DNI_SET(step->fresh), g));
+        DNI_STORE(first, direction);
+    }
+    if (step->kind == DN_NESTEROV) direction = DNI_FMA(DNI_SET(step->momentum), direction, g);
+    if (second != NULL) {
+        const DNI_VECTOR fresh = DNI_MUL(DNI_MUL(DNI_SET(step->square_fresh), g), g);
+        const DNI_VECTOR s = DNI_FMA(DNI_SET(step->square_decay), DNI_LOAD(second), fresh);
+        DNI_STORE(second, s);
+        direction = DNI_DIV(direction, DNI_FMA(DNI_SQRT(s), DNI_SET(step->root_scale),
+                                               DNI_SET(step->epsilon)));
+    }
+    const DNI_VECTOR kept = DNI_FNMA(DNI_SET(step->decay), old, old);
+    DNI_STORE(w, DNI_FNMA(DNI_SET(step->rate), direction, kept));
+}
+
+DNI_TARGET static void DNI_NAME(update)(const dni_step *step, size_t count, dn_real *w,
+                                        const dn_real *gradient, dn_real *first, dn_real *second) {
+    size_t i = 0;
+    for (; i + DNI_LANES <= count; i += DNI_LANES)
+        DNI_NAME(update_some)(step, w + i, gradient + i, first != NULL ? first + i : NULL,
+                              second != NULL ? second + i : NULL);
+    if (i == count) return;
+    const size_t bytes = (count - i) * sizeof(dn_real);
+    dn_real part[4][DNI_LANES];
+    memset(part, 0, sizeof part);
+    memcpy(part[0], w + i, bytes);
+    memcpy(part[1], gradient + i, bytes);
+    if (first != NULL) memcpy(part[2], first + i, bytes);
+    if (second != NULL) memcpy(part[3], second + i, bytes);
+    DNI_NAME(update_some)(step, part[0], part[1], first != NULL ? part[2] : NULL,
+                          second != NULL ? part[3] : NULL);
+    memcpy(w + i, part[0], bytes);
+    if (first != NULL) memcpy(first + i, part[2], bytes);
+    if (second != NULL) memcpy(second + i, part[3], bytes);
+}
+
+/*
+### The matrix product, the naive way
+
+$$ c_{ij} = \sum_k a_{ik} \, b_{kj} $$
+
+    for each i, j:  for each k:  c[i,j] = fma(a[i,k], b[k,j], c[i,j])
+
+Three lines, and right; `tests/test_product.c` uses them as the measure for everything
+below. But they read two numbers for one multiplication, and wait for each addition to
+finish before the next can start. A core could do 32 or 64 such operations at a time.
+
+### Registers
+
+The cure for both is to compute a *tile* of c at once: MR rows of NV vectors, kept in
+registers while k runs. For each k, NV vectors of b and MR numbers of a are read and MR * NV
+multiply-adds are done, all independent of each other. With AVX-512 the tile is 8 rows of
+3 vectors, 24 of the 32 registers: 11 reads for 24 times 16 multiply-adds.
+
+    c[0..7, 0..47]    |<- 16 ->|<- 16 ->|<- 16 ->|
+        row r:        | c r 0  | c r 1  | c r 2  |   +=   a[r, k] * b[k, 0..47]
+
+Each element still sums over k in ascending order: the tile changes what is done at the
+same time, not the order within an element.
+
+C does not promise that an array of accumulators stays in registers; named variables do.
+The macros below write out the rows of a tile by name.
+*/
+#define DNI_ROW_START_3(r)                                                                    \
+    DNI_VECTOR c##r##0 = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride);                      \
+    DNI_VECTOR c##r##1 = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride + DNI_LANES);          \
+    DNI_VECTOR c##r##2 = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride + 2 * DNI_LANES);
+#define DNI_ROW_STEP_3(r)                                                                     \
+    {                                                                                         \
+        const DNI_VECTOR x = DNI_SET(at[r * a_row]);                                          \
+        c##r##0 = DNI_FMA(x, b0, c##r##0);                                                    \
+        c##r##1 = DNI_FMA(x, b1, c##r##1);                                                    \
+        c##r##2 = DNI_FMA(x, b2, c##r##2);                                                    \
+    }
+#define DNI_ROW_END_3(r)                                                                      \
+    DNI_STORE(c + r * c_stride, c##r##0);                                                     \
+    DNI_STORE(c + r * c_stride + DNI_LANES, c##r##1);                                         \
+    DNI_STORE(c + r * c_stride + 2 * DNI_LANES, c##r##2);
+#define DNI_COLUMNS_3                                                                         \
+    const DNI_VECTOR b0 = DNI_LOAD(b), b1 = DNI_LOAD(b + DNI_LANES),                          \
+                     b2 = DNI_LOAD(b + 2 * DNI_LANES);
+
+#define DNI_ROW_START_1(r) DNI_VECTOR c##r##0 = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride);
+#define DNI_ROW_STEP_1(r) c##r##0 = DNI_FMA(DNI_SET(at[r * a_row]), b0, c##r##0);
+#define DNI_ROW_END_1(r) DNI_STORE(c + r * c_stride, c##r##0);
+#define DNI_COLUMNS_1 const DNI_VECTOR b0 = DNI_LOAD(b);
+
+#define DNI_ROWS_1(DO) DO(0)
+#define DNI_ROWS_4(DO) DO(0) DO(1) DO(2) DO(3)
+#define DNI_ROWS_8(DO) DNI_ROWS_4(DO) DO(4) DO(5) DO(6) DO(7)
+
+/* A tile of `rows` rows and `vectors` vectors: c (+)= a b over k, a by strides, b row by row. */
+#define DNI_DEFINE_TILE(rows, vectors)                                                        \
+    DNI_TARGET static void DNI_NAME(DNI_JOIN(tile_##rows##x, vectors))(                       \
+        size_t k, const dn_real *at, size_t a_row, size_t a_column, const dn_real *b,         \
+        size_t b_row, dn_real *c, size_t c_stride, bool zero) {                               \
+        DNI_ROWS_##rows(DNI_ROW_START_##vectors) for (; k > 0; k--, at += a_column, b += b_row) { \
+            DNI_COLUMNS_##vectors DNI_ROWS_##rows(DNI_ROW_STEP_##vectors)                     \
+        }                                                                                     \
+        DNI_ROWS_##rows(DNI_ROW_END_##vectors)                                                \
+    }
+#if DNI_TILE_ROWS == 8
+DNI_DEFINE_TILE(8, 3)
+DNI_DEFINE_TILE(8, 1)
+#endif
+DNI_DEFINE_TILE(4, 3)
+DNI_DEFINE_TILE(4, 1)
+DNI_DEFINE_TILE(1, 3)
+DNI_DEFINE_TILE(1, 1)
+
+/*
+### Cache blocks
+
+A tile reads its part of b, K rows of 3 vectors, again for every tile of rows. It should be
+found in the cache next to the core, row after row: so it is copied (*packed*) into a small
+array first, 256 rows at a time; longer sums go through memory in between, which changes no bit.
+Packing also serves the products with a transposed factor, and columns that do not fill a
+vector (the rest of the vector is zero). It does not pay for a few rows; then b is read where
+it is.
+
+    a panel of c: 3 vectors wide                      packed b: [256, 3 vectors]
+    +--------+----+
+    | tile 0 |    |  for each block of 256 k:
+    | tile 1 |    |      pack b[k .. k+255, panel]
+    | ...    |    |      for each tile: c[tile] += a[tile, k .. k+255] * packed
+    +--------+----+
+*/
+enum { DNI_NAME(panel) = 3 * DNI_LANES, DNI_NAME(depth) = 256 };
+
+/* packed[k, width] = the columns of b that begin at its data, `columns` of them, then zeroes. */
+DNI_TARGET static void DNI_NAME(pack)(size_t k, size_t columns, size_t width, dni_factor b,
+                                      dn_real *packed) {
+    if (b.column_stride == 1) {
+        for (size_t i = 0; i < k; i++, packed += width) {
+            memcpy(packed, b.data + i * b.row_stride, columns * sizeof *packed);
+            for (size_t j = columns; j < width; j++) packed[j] = 0;
+        }
+        return;
+    }
+    if (columns < width) memset(packed, 0, k * width * sizeof *packed);
+    for (size_t j = 0; j < columns; j++)
+        for (size_t i = 0; i < k; i++)
+            packed[i * width + j] = b.data[i * b.row_stride + j * b.column_stride];
+}
+
+/* All tiles of one panel: c[m, width] (+)= a[m, k] b[k, width]; width is 1 or 3 vectors. */
+DNI_TARGET static void DNI_NAME(tiles)(size_t m, size_t k, bool wide, dni_factor a,
+                                       const dn_real *b, size_t b_row, dn_real *c, size_t c_stride,
+                                       bool zero) {
+#define DNI_TILES(rows)                                                                       \
+    for (; m >= rows; m -= rows, a.data += rows * a.row_stride, c += rows * c_stride) {       \
+        if (wide)                                                                             \
+            DNI_NAME(DNI_JOIN(tile_##rows##x, 3))(k, a.data, a.row_stride, a.column_stride,   \
+                                                  b, b_row, c, c_stride, zero);               \
+        else                                                                                  \
+            DNI_NAME(DNI_JOIN(tile_##rows##x, 1))(k, a.data, a.row_stride, a.column_stride,   \
+                                                  b, b_row, c, c_stride, zero);               \
+    }
+#if DNI_TILE_ROWS == 8
+    DNI_TILES(8)
+#endif
+    DNI_TILES(4)
+    DNI_TILES(1)
+#undef DNI_TILES
+}
+
+/* A panel whose last vector is not full: the tiles work on a copy of c, 8 rows at a time. */
+DNI_TARGET static void DNI_NAME(partial)(size_t m, size_t columns, size_t k, dni_factor a,
+                                         const dn_real *b, dn_real *c, size_t c_stride, bool zero) {
+    dn_real copy[8 * DNI_LANES] = {0};
+    for (size_t first = 0; first < m; first += 8) {
+        const size_t rows = m - first < 8 ? m - first : 8;
+        dn_real *part = c + first * c_stride;
+        for (size_t r = 0; r < rows && !zero; r++)
+            memcpy(copy + r * DNI_LANES, part + r * c_stride, columns * sizeof *copy);
+        dni_factor rows_of_a = a;
+        rows_of_a.data += first * a.row_stride;
+        DNI_NAME(tiles)(rows, k, false, rows_of_a, b, DNI_LANES, copy, DNI_LANES, zero);
+        for (size_t r = 0; r < rows; r++)
+            memcpy(part + r * c_stride, copy + r * DNI_LANES, columns * sizeof *copy);
+    }
+}
+
+DNI_TARGET static void DNI_NAME(panel_product)(size_t m, size_t columns, size_t k, dni_factor a,
+                                               dni_factor b, dn_real *c, size_t c_stride,
+                                               bool add) {
+    dn_real packed[DNI_NAME(depth) * DNI_NAME(panel)];
+    const bool wide = columns == DNI_NAME(panel), full = wide || columns == DNI_LANES;
+    const size_t width = wide ? (size_t)DNI_NAME(panel) : (size_t)DNI_LANES;
+    const bool in_place = full && b.column_stride == 1 && m <= 16;
+    if (k == 0 && !add)
+        for (size_t r = 0; r < m; r++) memset(c + r * c_stride, 0, columns * sizeof *c);
+    for (size_t done = 0; done < k; done += DNI_NAME(depth), add = true) {
+        const size_t depth = k - done < DNI_NAME(depth) ? k - done : (size_t)DNI_NAME(depth);
+        if (!in_place) DNI_NAME(pack)(depth, columns, width, b, packed);
+        const dn_real *rows = in_place ? b.data : packed;
+        if (full)
+            DNI_NAME(tiles)(m, depth, wide, a, rows, in_place ? b.row_stride : width, c, c_stride, !add);
+        else
+            DNI_NAME(partial)(m, columns, depth, a, rows, c, c_stride, !add);
+        a.data += depth * a.column_stride;
+        b.data += depth * b.row_stride;
+    }
+}
+
+/*
+### Threads
+
+The elements of c do not depend on each other: the panels, and chunks of rows, are dealt out
+to the threads. No sum is split, so that the number of threads changes no bit. A product
+below about a hundred thousand multiplications is finished sooner than threads are woken.
+*/
+DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b,
+                                         dn_real *c, size_t c_stride, bool add) {
+    const size_t wide = n / DNI_NAME(panel), rest = n % DNI_NAME(panel);
+    const size_t panels = wide + (rest + DNI_LANES - 1) / DNI_LANES;
+    size_t chunk = m;
+#ifdef _OPENMP
+    const bool threads = (double)m * (double)n * (double)k > 1e5 && omp_get_max_threads() > 1 &&
+                         !omp_in_parallel();
+    if (threads && panels < 4 * (size_t)omp_get_max_threads()) {
+        chunk = m / (2 * (size_t)omp_get_max_threads()) / 8 * 8;
+        if (chunk < 16) chunk = m < 16 ? m : 16;
+    }
+#endif
+    const size_t chunks = m == 0 ? 0 : (m - 1) / chunk + 1;
+    const long tasks = (long)(chunks * panels);
+#ifdef _OPENMP
+#pragma omp parallel for schedule(dynamic) if (threads)
+#endif
+    for (long task = 0; task < tasks; task++) {
+        const size_t panel = (size_t)task % panels, first = (size_t)task / panels * chunk;
+        const size_t column = panel < wide ? panel * DNI_NAME(panel)
+                                           : wide * DNI_NAME(panel) + (panel - wide) * DNI_LANES;
+        const size_t left = n - column;
+        const size_t columns = panel < wide         ? (size_t)DNI_NAME(panel)
+                               : left < DNI_LANES ? left
+                                                  : (size_t)DNI_LANES;
+        dni_factor rows_of_a = a, columns_of_b = b;
+        rows_of_a.data += first * a.row_stride;
+        columns_of_b.data += column * b.column_stride;
+        DNI_NAME(panel_product)(m - first < chunk ? m - first : chunk, columns, k, rows_of_a,
+                                columns_of_b, c + first * c_stride + column, c_stride, add);
+    }
+}
+
+static const dni_arithmetic DNI_NAME(arithmetic) = {
+    DNI_TEXT(DNI_INSTANCE),      DNI_NAME(exponentials), DNI_NAME(activate),
+    DNI_NAME(activate_backward), DNI_NAME(update),       DNI_NAME(product)};
+
+#undef DNI_NAME
+#undef DNI_TARGET
+#undef DNI_VECTOR
+#undef DNI_LANES
+#undef DNI_TILE_ROWS
+#undef DNI_LOAD
+#undef DNI_STORE
+#undef DNI_SET
+#undef DNI_ADD
+#undef DNI_SUB
+#undef DNI_MUL
+#undef DNI_DIV
+#undef DNI_SQRT
+#undef DNI_FMA
+#undef DNI_FNMA
+#undef DNI_MAX
+#undef DNI_MIN
+#undef DNI_IF_POSITIVE
+#undef DNI_ABSOLUTE
+#undef DNI_POWER
+#undef DNI_FOR_EACH
+#undef DNI_DEFINE_TILE
+#undef DNI_ROW_START_3
+#undef DNI_ROW_STEP_3
+#undef DNI_ROW_END_3
+#undef DNI_COLUMNS_3
+#undef DNI_ROW_START_1
+#undef DNI_ROW_STEP_1
+#undef DNI_ROW_END_1
+#undef DNI_COLUMNS_1
+#undef DNI_ROWS_1
+#undef DNI_ROWS_4
+#undef DNI_ROWS_8
+#endif /* DNI_INSTANCE */
+
+#if defined(DNI_FIRST_PASS) && !defined(DNI_INSTANCE)
+
+/*
+### The vocabulary in portable C
+
+A vector of one number. `fma` is exact in every C99 library, if slow where the processor
+has no such instruction.
+*/
+#define DNI_TEXT_EXPANDED(name) #name
+#define DNI_TEXT(name) DNI_TEXT_EXPANDED(name)
+
+/* 2^n, n whole: n is added to 1.5 * 2^23, whose last bits then hold it; with the bias of the
+   exponent added and moved to the exponent's place, these bits are 2^n. */
+static dn_real dni_power_of_two(dn_real n) {
+#if DNI_REAL_IS_DOUBLE
+    uint64_t bits;
+    n += 6755399441055744.0;
+    memcpy(&bits, &n, sizeof bits);
+    bits = (bits + 1023) << 52;
+#else
+    uint32_t bits;
+    n += 12582912.0f;
+    memcpy(&bits, &n, sizeof bits);
+    bits = (bits + 127) << 23;
+#endif
+    memcpy(&n, &bits, sizeof n);
+    return n;
+}
+
+static dn_real dni_absolute(dn_real x) {
+#if DNI_REAL_IS_DOUBLE
+    return fabs(x);
+#else
+    return fabsf(x);
+#endif
+}
+
+#define DNI_INSTANCE portable
+#define DNI_TARGET
+#define DNI_VECTOR dn_real
+#define DNI_LANES 1
+#define DNI_TILE_ROWS 4
+#define DNI_LOAD(p) (*(p))
+#define DNI_STORE(p, v) (*(p) = (v))
+#define DNI_SET(x) ((dn_real)(x))
+#define DNI_ADD(a, b) ((a) + (b))
+#define DNI_SUB(a, b) ((a) - (b))
+#define DNI_MUL(a, b) ((a) * (b))
+#define DNI_DIV(a, b) ((a) / (b))
+#define DNI_SQRT(a) dni_sqrt_real(a)
+#define DNI_FMA(a, b, c) dni_fma_real(a, b, c)
+#define DNI_FNMA(a, b, c) dni_fma_real(-(a), b, c)
+#define DNI_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define DNI_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define DNI_IF_POSITIVE(v, a, b) ((v) > 0 ? (a) : (b))
+#define DNI_ABSOLUTE(v) dni_absolute(v)
+#define DNI_POWER(n) dni_power_of_two(n)
+#include DN_FILE
+
+/*
+### The vocabulary of AVX2 and AVX-512
+
+A function may use instructions that the rest of the program does not, when it says so:
+that is what `target` does. `dni_arithmetic_of_this_machine` sees to it that it is only called where
+the processor has them.
+*/
+#ifdef DNI_HAS_X86
+#if DNI_REAL_IS_DOUBLE
+#define DNI_256(word) _mm256_##word##_pd
+#define DNI_512(word) _mm512_##word##_pd
+#else
+#define DNI_256(word) _mm256_##word##_ps
+#define DNI_512(word) _mm512_##word##_ps
+#endif
+
+#define DNI_INSTANCE avx2
+#define DNI_TARGET __attribute__((target("avx2,fma")))
+#define DNI_TILE_ROWS 4
+#define DNI_LOAD(p) DNI_256(loadu)(p)
+#define DNI_STORE(p, v) DNI_256(storeu)(p, v)
+#define DNI_SET(x) DNI_256(set1)(x)
+#define DNI_ADD(a, b) DNI_256(add)(a, b)
+#define DNI_SUB(a, b) DNI_256(sub)(a, b)
+#define DNI_MUL(a, b) DNI_256(mul)(a, b)
+#define DNI_DIV(a, b) DNI_256(div)(a, b)
+#define DNI_SQRT(a) DNI_256(sqrt)(a)
+#define DNI_FMA(a, b, c) DNI_256(fmadd)(a, b, c)
+#define DNI_FNMA(a, b, c) DNI_256(fnmadd)(a, b, c)
+#define DNI_MAX(a, b) DNI_256(max)(a, b)
+#define DNI_MIN(a, b) DNI_256(min)(a, b)
+#define DNI_IF_POSITIVE(v, a, b) DNI_256(blendv)(b, a, DNI_256(cmp)(v, DNI_SET(0), _CMP_GT_OQ))
+#define DNI_ABSOLUTE(v) DNI_256(andnot)(DNI_SET((dn_real)-0.0), v)
+#if DNI_REAL_IS_DOUBLE
+#define DNI_VECTOR __m256d
+#define DNI_LANES 4
+#define DNI_POWER(n)                                                                          \
+    _mm256_castsi256_pd(_mm256_slli_epi64(                                                    \
+        _mm256_add_epi64(_mm256_castpd_si256(DNI_ADD(n, DNI_SET(6755399441055744.0))),        \
+                         _mm256_set1_epi64x(1023)), 52))
+#else
+#define DNI_VECTOR __m256
+#define DNI_LANES 8
+#define DNI_POWER(n)                                                                          \
+    _mm256_castsi256_ps(_mm256_slli_epi32(                                                    \
+        _mm256_add_epi32(_mm256_castps_si256(DNI_ADD(n, DNI_SET(12582912.0f))),               \
+                         _mm256_set1_epi32(127)), 23))
+#endif
+#include DN_FILE
+
+#define DNI_INSTANCE avx512
+#define DNI_TARGET __attribute__((target("avx512f")))
+#define DNI_TILE_ROWS 8
+#define DNI_LOAD(p) DNI_512(loadu)(p)
+#define DNI_STORE(p, v) DNI_512(storeu)(p, v)
+#define DNI_SET(x) DNI_512(set1)(x)
+#define DNI_ADD(a, b) DNI_512(add)(a, b)
+#define DNI_SUB(a, b) DNI_512(sub)(a, b)
+#define DNI_MUL(a, b) DNI_512(mul)(a, b)
+#define DNI_DIV(a, b) DNI_512(div)(a, b)
+#define DNI_SQRT(a) DNI_512(sqrt)(a)
+#define DNI_FMA(a, b, c) DNI_512(fmadd)(a, b, c)
+#define DNI_FNMA(a, b, c) DNI_512(fnmadd)(a, b, c)
+#define DNI_MAX(a, b) DNI_512(max)(a, b)
+#define DNI_MIN(a, b) DNI_512(min)(a, b)
+#define DNI_ABSOLUTE(v) DNI_512(abs)(v)
+#if DNI_REAL_IS_DOUBLE
+#define DNI_VECTOR __m512d
+#define DNI_LANES 8
+#define DNI_IF_POSITIVE(v, a, b)                                                              \
+    _mm512_mask_blend_pd(_mm512_cmp_pd_mask(v, DNI_SET(0), _CMP_GT_OQ), b, a)
+#define DNI_POWER(n)                                                                          \
+    _mm512_castsi512_pd(_mm512_slli_epi64(                                                    \
+        _mm512_add_epi64(_mm512_castpd_si512(DNI_ADD(n, DNI_SET(6755399441055744.0))),        \
+                         _mm512_set1_epi64(1023)), 52))
+#else
+#define DNI_VECTOR __m512
+#define DNI_LANES 16
+#define DNI_IF_POSITIVE(v, a, b)                                                              \
+    _mm512_mask_blend_ps(_mm512_cmp_ps_mask(v, DNI_SET(0), _CMP_GT_OQ), b, a)
+#define DNI_POWER(n)                                                                          \
+    _mm512_castsi512_ps(_mm512_slli_epi32(                                                    \
+        _mm512_add_epi32(_mm512_castps_si512(DNI_ADD(n, DNI_SET(12582912.0f))),               \
+                         _mm512_set1_epi32(127)), 23))
+#endif
+#include DN_FILE
+#endif /* DNI_HAS_X86 */
+
+/*
+### The vocabulary of NEON
+
+Every 64-bit ARM processor has it. Its own maximum treats NaN in another way than ours,
+so that it is made of a comparison and a choice.
+*/
+#ifdef DNI_HAS_NEON
+#if DNI_REAL_IS_DOUBLE
+#define DNI_NEON(word) v##word##q_f64
+#define DNI_VECTOR float64x2_t
+#define DNI_LANES 2
+#define DNI_SET(x) vdupq_n_f64(x)
+#define DNI_POWER(n)                                                                          \
+    vreinterpretq_f64_s64(vshlq_n_s64(                                                        \
+        vaddq_s64(vreinterpretq_s64_f64(DNI_ADD(n, DNI_SET(6755399441055744.0))),             \
+                  vdupq_n_s64(1023)), 52))
+#else
+#define DNI_NEON(word) v##word##q_f32
+#define DNI_VECTOR float32x4_t
+#define DNI_LANES 4
+#define DNI_SET(x) vdupq_n_f32(x)
+#define DNI_POWER(n)                                                                          \
+    vreinterpretq_f32_s32(vshlq_n_s32(                                                        \
+        vaddq_s32(vreinterpretq_s32_f32(DNI_ADD(n, DNI_SET(12582912.0f))),                    \
+                  vdupq_n_s32(127)), 23))
+#endif
+#define DNI_INSTANCE neon
+#define DNI_TARGET
+#define DNI_TILE_ROWS 8
+#define DNI_LOAD(p) DNI_NEON(ld1)(p)
+#define DNI_STORE(p, v) DNI_NEON(st1)(p, v)
+#define DNI_ADD(a, b) DNI_NEON(add)(a, b)
+#define DNI_SUB(a, b) DNI_NEON(sub)(a, b)
+#define DNI_MUL(a, b) DNI_NEON(mul)(a, b)
+#define DNI_DIV(a, b) DNI_NEON(div)(a, b)
+#define DNI_SQRT(a) DNI_NEON(sqrt)(a)
+#define DNI_FMA(a, b, c) DNI_NEON(fma)(c, a, b)
+#define DNI_FNMA(a, b, c) DNI_NEON(fms)(c, a, b)
+#define DNI_MAX(a, b) DNI_NEON(bsl)(DNI_NEON(cgt)(a, b), a, b)
+#define DNI_MIN(a, b) DNI_NEON(bsl)(DNI_NEON(clt)(a, b), a, b)
+#define DNI_IF_POSITIVE(v, a, b) DNI_NEON(bsl)(DNI_NEON(cgt)(v, DNI_SET(0)), a, b)
+#define DNI_ABSOLUTE(v) DNI_NEON(abs)(v)
+#include DN_FILE
+#endif /* DNI_HAS_NEON */
+
+/*
+### Choosing
+
+The compiler's run-time library has asked the processor once, before `main`; the answer is
+a load and a comparison. `DN_INSTRUCTIONS` (`portable`, `avx2`, `avx512`, `neon`) fixes the
+choice when the program is compiled: for measuring, and for tests.
+*/
+static const dni_arithmetic *dni_arithmetic_of_this_machine(void) {
+#if defined(DN_INSTRUCTIONS)
+    return &DNI_JOIN(dni_arithmetic_, DN_INSTRUCTIONS);
+#elif defined(DNI_HAS_X86)
+    if (__builtin_cpu_supports("avx512f")) return &dni_arithmetic_avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &dni_arithmetic_avx2;
+    return &dni_arithmetic_portable;
+#elif defined(DNI_HAS_NEON)
+    return &dni_arithmetic_neon;
+#else
+    return &dni_arithmetic_portable;
+#endif
+}
+
+/*
+### The product's door
+
+All products of the library go through here. `DN_USE_CBLAS` sends them to the BLAS of the
+platform instead, which sums in an order of its own: then the promise of equal bits ends.
+*/
+#ifdef DN_USE_CBLAS
+#ifdef __cplusplus
+extern "C" {
+#endif
+void cblas_sgemm(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha,
+                 const float *a, int a_stride, const float *b, int b_stride, float beta, float *c,
+                 int c_stride);
+void cblas_dgemm(int order, int transpose_a, int transpose_b, int m, int n, int k, double alpha,
+                 const double *a, int a_stride, const double *b, int b_stride, double beta,
+                 double *c, int c_stride);
+#ifdef __cplusplus
+}
+#endif
+
+static void dni_blas(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c, size_t k, bool add) {
+    enum { ROW_MAJOR = 101, AS_IT_IS = 111, TRANSPOSED = 112 };
+#if DNI_REAL_IS_DOUBLE
+    cblas_dgemm
+#else
+    cblas_sgemm
+#endif
+        (ROW_MAJOR, which == DN_AT_B ? TRANSPOSED : AS_IT_IS,
+         which == DN_A_BT ? TRANSPOSED : AS_IT_IS, (int)c.rows, (int)c.columns, (int)k, 1, a.data,
+         (int)a.stride, b.data, (int)b.stride, add ? 1 : 0, c.data, (int)c.stride);
+}
+#endif
+
+DN_API void dn_matrix_multiply(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c, bool add) {
+    const size_t k = which == DN_AT_B ? a.rows : a.columns;
+    DN_ASSERT(c.rows == (which == DN_AT_B ? a.columns : a.rows));
+    DN_ASSERT(c.columns == (which == DN_A_BT ? b.rows : b.columns));
+    DN_ASSERT(k == (which == DN_A_BT ? b.columns : b.rows));
+#ifdef DN_USE_CBLAS
+    dni_blas(which, a, b, c, k, add);
+#else
+    dni_factor left, right;
+    left.data = a.data;
+    left.row_stride = which == DN_AT_B ? 1 : a.stride;
+    left.column_stride = which == DN_AT_B ? a.stride : 1;
+    right.data = b.data;
+    right.row_stride = which == DN_A_BT ? 1 : b.stride;
+    right.column_stride = which == DN_A_BT ? b.stride : 1;
+    dni_arithmetic_of_this_machine()->product(c.rows, c.columns, k, left, right, c.data, c.stride,
+                                              add);
+#endif
+}
+
+/*
+### Single numbers
+
+The same functions for one number are the portable instance's. The logarithm is only needed
+for single numbers, so that it can afford double precision. With x = 2^n m and m in
+[sqrt(1/2), sqrt(2)), and s = (m - 1)/(m + 1),
+
+$$ \ln x = n \ln 2 + 2 \Big( s + \frac{s^3}{3} + \frac{s^5}{5} + \dots \Big) $$
+
+|s| is at most 0.172, so that each term adds a digit and a half; eleven terms suffice.
+*/
+static dn_real dni_exp(dn_real x) { return dni_exp_portable(x); }
+
+static double dni_log_double(double x) {
+    if (!(x > 0)) return x == 0 ? -(double)INFINITY : (double)NAN;
+    if (!dni_is_finite(x)) return x;
+    int exponent;
+    double m = frexp(x, &exponent); /* in [1/2, 1) */
+    if (m < 0.70710678118654752440) {
+        m *= 2;
+        exponent--;
+    }
+    const double s = (m - 1) / (m + 1), square = s * s, n = (double)exponent;
+    double sum = 0;
+    for (int term = 23; term >= 3; term -= 2) sum = dni_fma(sum, square, 1.0 / term);
+    sum = dni_fma(2 * s * square, sum, 2 * s);
+    return dni_fma(n, 6.93147180369123816490e-01, dni_fma(n, 1.90821492927058770002e-10, sum));
+}
+
+static dn_real dni_log(dn_real x) { return (dn_real)dni_log_double((double)x); }
+
+/* log(1 + x), accurate for small x too: what is lost when 1 + x is rounded cancels in the
+   fraction x / (u - 1) (Kahan). */
+static dn_real dni_log1p(dn_real x) {
+    const double u = 1 + (double)x;
+    if (u == 1) return x;
+    if (!(u > 0) || !dni_is_finite(u)) return (dn_real)dni_log_double(u);
+    return (dn_real)(dni_log_double(u) * ((double)x / (u - 1)));
+}
+
+/* cos(x) for 0 <= x <= pi, by its series on [0, pi/2]; cos(x) = -cos(pi - x). */
+static double dni_cos_double(double x) {
+    const double pi = 3.14159265358979323846;
+    const bool left = x > pi / 2;
+    if (left) x = pi - x;
+    const double square = x * x;
+    double sum = 0;
+    for (int n = 24; n >= 2; n -= 2) sum = dni_fma(-square / (n * (n - 1)), sum, 1);
+    /* sum = 1 - x^2/2 (1 - x^2/12 (...)): each factor is the step from one term to the next */
+    return left ? -sum : sum;
+}
+
+/*
+*How we know that it is right:* `tests/test_arithmetic.c` compares exponential, logarithm,
+sigmoid and tanh with a reference of higher precision, over all exponents; `tests/test_product.c`
+compares the product with the three naive lines, bit by bit, for all small sizes, on every
+instruction set of the machine.
+*/
 
 /*
 ## 3. Layers
@@ -1554,24 +2393,10 @@ for all of these it follows from the value a = f(z), so that z need not be kept.
 | tanh | (exp(z) - exp(-z)) / (exp(z) + exp(-z)) | 1 - a^2 | (-1, 1) |
 | softmax | exp(z_j) / sum of exp(z_k) | see below | (0, 1), sum 1 |
 
-The formulas stand in the list `DN_ACTIVATIONS` of the interface and nowhere else.
-At 0 ReLU has no derivative; the value 0 taken here is the usual choice.
+The formulas stand in the list `DN_ACTIVATIONS` of the interface and nowhere else; chapter 2
+makes a loop over vectors of each. At 0 ReLU has no derivative; the value 0 taken here is
+the usual choice. A NaN passes through all of them, so that it is noticed.
 
-### Sigmoid without overflow
-
-1 / (1 + exp(-z)) is safe when z is large: exp(-z) vanishes. When z is very negative
-exp(-z) overflows to infinity, and 1/inf = 0 is still the right limit, but digits
-are lost on the way. Both branches below compute with the exponential of a negative
-number only, e = exp(-|z|) <= 1:
-
-    z >= 0:  1 / (1 + e)          z < 0:  e / (1 + e)
-*/
-static dn_real dni_sigmoid(dn_real z) {
-    const dn_real e = dni_exp(z < 0 ? z : -z);
-    return (z < 0 ? e : 1) / (1 + e);
-}
-
-/*
 ### Softmax
 
 Softmax turns O numbers into a distribution over O classes.
@@ -1591,13 +2416,15 @@ static dn_real dni_maximum(const dn_real *numbers, size_t count) {
 }
 
 static void dni_softmax(const dn_real *z, dn_real *a, size_t rows, size_t columns) {
-    for (size_t r = 0; r < rows; r++, z += columns, a += columns) {
-        const dn_real largest = dni_maximum(z, columns);
+    for (size_t r = 0; r < rows; r++) {
+        const dn_real *from = z + r * columns;
+        const dn_real largest = dni_maximum(from, columns);
+        for (size_t j = 0; j < columns; j++) a[r * columns + j] = from[j] - largest;
+    }
+    dni_arithmetic_of_this_machine()->exponentials(a, a, rows * columns);
+    for (size_t r = 0; r < rows; r++, a += columns) {
         dn_real sum = 0;
-        for (size_t j = 0; j < columns; j++) {
-            a[j] = dni_exp(z[j] - largest);
-            sum += a[j];
-        }
+        for (size_t j = 0; j < columns; j++) sum += a[j];
         for (size_t j = 0; j < columns; j++) a[j] /= sum;
     }
 }
@@ -1605,29 +2432,16 @@ static void dni_softmax(const dn_real *z, dn_real *a, size_t rows, size_t column
 /*
 ### Forward
 
-One loop per activation, each made from its row of the list. `z` and `a` may be the
-same array.
+`from` and `to` may be the same array.
 */
 static void dni_activate(const dn_layer *layer, const dn_real *from, dn_real *to, size_t rows) {
     const size_t count = rows * layer->outputs;
-    switch (layer->activation) {
-    case DN_SOFTMAX:
+    if (layer->activation == DN_SOFTMAX)
         dni_softmax(from, to, rows, layer->outputs);
-        return;
-    case DN_CUSTOM:
+    else if (layer->activation == DN_CUSTOM)
         for (size_t i = 0; i < count; i++) to[i] = layer->custom->value(from[i]);
-        return;
-    default:
-        break;
-    }
-#define DNI_ROW(name, text, value, derivative) \
-    if (layer->activation == name)             \
-        for (size_t i = 0; i < count; i++) {   \
-            const dn_real z = from[i];         \
-            to[i] = value;                     \
-        }
-    DN_ACTIVATIONS(DNI_ROW)
-#undef DNI_ROW
+    else
+        dni_arithmetic_of_this_machine()->activate(layer->activation, from, to, count);
 }
 
 /*
@@ -1654,30 +2468,15 @@ static void dni_softmax_backward(const dn_real *a, dn_real *delta, size_t rows, 
     }
 }
 
-static void dni_activate_backward(const dn_layer *layer, const dn_real *z_of, const dn_real *a_of,
+static void dni_activate_backward(const dn_layer *layer, const dn_real *z, const dn_real *a,
                                   dn_real *delta, size_t rows) {
     const size_t count = rows * layer->outputs;
-    switch (layer->activation) {
-    case DN_LINEAR:
-        return;
-    case DN_SOFTMAX:
-        dni_softmax_backward(a_of, delta, rows, layer->outputs);
-        return;
-    case DN_CUSTOM:
-        for (size_t i = 0; i < count; i++) delta[i] *= layer->custom->derivative(z_of[i], a_of[i]);
-        return;
-    default:
-        break;
-    }
-#define DNI_ROW(name, text, value, derivative)  \
-    if (layer->activation == name)              \
-        for (size_t i = 0; i < count; i++) {    \
-            const dn_real a = a_of[i];          \
-            delta[i] *= (dn_real)(derivative);  \
-            (void)a;                            \
-        }
-    DN_ACTIVATIONS(DNI_ROW)
-#undef DNI_ROW
+    if (layer->activation == DN_SOFTMAX)
+        dni_softmax_backward(a, delta, rows, layer->outputs);
+    else if (layer->activation == DN_CUSTOM)
+        for (size_t i = 0; i < count; i++) delta[i] *= layer->custom->derivative(z[i], a[i]);
+    else
+        dni_arithmetic_of_this_machine()->activate_backward(layer->activation, a, delta, count);
 }
 
 /*
@@ -1910,7 +2709,7 @@ static void dni_row_gradient(dn_activation activation, dn_loss loss, const dn_re
         if (loss == DN_MEAN_SQUARED_ERROR) delta[j] = p[j] - y;
         else if (activation == DN_SOFTMAX) delta[j] = dni_fma_real(p[j], y_sum, -y);
         else if (activation == DN_SIGMOID)
-            delta[j] = loss == DN_CROSS_ENTROPY ? -y * dni_sigmoid(-z[j]) : p[j] - y;
+            delta[j] = loss == DN_CROSS_ENTROPY ? -y * dni_sigmoid_portable(-z[j]) : p[j] - y;
         else if (loss == DN_CROSS_ENTROPY) delta[j] = -y / dni_clipped(p[j]);
         else delta[j] = (1 - y) / (1 - dni_clipped(p[j])) - y / dni_clipped(p[j]);
     }
@@ -2556,37 +3355,17 @@ DN_API void dn_optimizer_free(dn_optimizer_state *state) {
 /*
 ### One step
 
-The same few lines for each parameter. `dni_update` does it for one range of the
-vector: the weights of a layer, which decay, or its biases, which do not. The factors
-that do not depend on the parameter are computed once per step.
+The same few operations for each parameter; chapter 2 has them as a loop over vectors, `update`:
+
+    v = momentum v + fresh g                            where there is a first memory
+    d = v, g, or for Nesterov  g + momentum v
+    s = square_decay s + square_fresh g g               where there is a second memory
+    d = d / (root_scale sqrt(s) + epsilon)              likewise
+    w = (w - decay w) - rate d
+
+What does not depend on the parameter is computed once per step, here. It runs over one range
+of the vector at a time: the weights of a layer, which decay, then its biases, which do not.
 */
-typedef struct dni_step {
-    dn_optimizer_kind kind;
-    dn_real rate;      /* learning rate; for Adam divided by 1 - beta1^t */
-    dn_real momentum;  /* mu, beta1 */
-    dn_real fresh;     /* what the new gradient counts: 1, 1 - mu or 1 - beta1 */
-    dn_real square_decay, square_fresh; /* rho and 1 - rho; beta2 and 1 - beta2 */
-    dn_real root_scale; /* 1 / sqrt(1 - beta2^t) for Adam, else 1 */
-    dn_real epsilon;
-    dn_real decay;     /* the share of w that is taken away */
-} dni_step;
-
-static void dni_update(const dni_step *step, size_t count, dn_real *w, const dn_real *gradient,
-                       dn_real *first, dn_real *second) {
-    for (size_t i = 0; i < count; i++) {
-        const dn_real g = gradient[i];
-        dn_real direction = g, value = dni_fma_real(-step->decay, w[i], w[i]);
-        if (first != NULL)
-            direction = first[i] = dni_fma_real(step->momentum, first[i], step->fresh * g);
-        if (step->kind == DN_NESTEROV) direction = dni_fma_real(step->momentum, direction, g);
-        if (second != NULL) {
-            second[i] = dni_fma_real(step->square_decay, second[i], step->square_fresh * g * g);
-            direction /= dni_fma_real(dni_sqrt_real(second[i]), step->root_scale, step->epsilon);
-        }
-        w[i] = dni_fma_real(-step->rate, direction, value);
-    }
-}
-
 static dni_step dni_step_begin(const dn_optimizer *optimizer, dn_optimizer_state *state) {
     dni_step step;
     state->steps++;
@@ -2611,9 +3390,10 @@ static dni_step dni_step_begin(const dn_optimizer *optimizer, dn_optimizer_state
 
 static void dni_update_range(const dni_step *step, dn_optimizer_state *state, dn_net *net,
                              const dn_real *gradient, size_t start, size_t count) {
-    dni_update(step, count, net->parameters + start, gradient + start,
-               state->first != NULL ? state->first + start : NULL,
-               state->second != NULL ? state->second + start : NULL);
+    dni_arithmetic_of_this_machine()->update(step, count, net->parameters + start,
+                                             gradient + start,
+                                             state->first != NULL ? state->first + start : NULL,
+                                             state->second != NULL ? state->second + start : NULL);
 }
 
 DN_API void dn_optimizer_step(const dn_optimizer *optimizer, dn_optimizer_state *state,
@@ -4389,7 +5169,7 @@ static dn_status dni_idx_take(dni_content *content, dn_idx *array, dn_error *err
     if (status == DN_OK) status = dni_idx_header(content, array, &whole, error);
     if (status == DN_OK) status = dni_idx_check_size(content, array, whole, error);
     unsigned char *block = content->owned;
-    const size_t bytes = array->count * array->element_size;
+    const size_t bytes = status == DN_OK ? array->count * array->element_size : 0;
     if (status == DN_OK && block == NULL) {
         block = (unsigned char *)dni_allocate(bytes, 1);
         if (block == NULL)
@@ -4684,11 +5464,15 @@ DN_API dn_status dn_dataset_arrays(dn_dataset *data, size_t count, size_t featur
                                    dn_error *error) {
     const dn_status status = dni_dataset_describe(data, count, features, values, error);
     if (status != DN_OK || labels == NULL) return status;
+    if (classes == 0) {
+        memset(data, 0, sizeof *data);
+        return dni_fail(error, DN_ERROR_ARGUMENT, "labels need a number of classes, got 0");
+    }
     for (size_t i = 0; i < count; i++) {
         if (labels[i] >= 0 && (size_t)labels[i] < classes) continue;
         memset(data, 0, sizeof *data);
-        return dni_fail(error, DN_ERROR_LABEL, "label %ld of sample %zu is not in 0 .. %ld",
-                        (long)labels[i], i, (long)classes - 1);
+        return dni_fail(error, DN_ERROR_LABEL, "label %ld of sample %zu is not in 0 .. %zu",
+                        (long)labels[i], i, classes - 1);
     }
     data->classes = classes;
     data->labels = labels;
@@ -4834,13 +5618,20 @@ feature). What never varies has deviation 0; it is divided by 1 instead, and bec
 
 Bytes are integers, and their sums S of x and Q of x^2 are exact in 64 bits, in whatever
 order they are taken. The textbook's Q / n - mu^2 subtracts two numbers that may be large
-and close. Shifting by m, the integer part of mu, leaves only the fraction f = (S - nm) / n
-to be subtracted, and the shifted sum is an integer too:
+and close. In a set of 60,000 pictures, a pixel of the margin is 255 everywhere but once, and
+six of sixteen digits of its variance would be lost. It is better to shift all numbers by m,
+the integer nearest to the mean. Then only the fraction f = (S - nm) / n is left to be
+subtracted, |f| <= 1/2, and the shifted sum of squares is an integer too:
 
 $$ \sigma^2 = \frac{1}{n} \sum_i (x_i - m)^2 - f^2, \qquad
    \sum_i (x_i - m)^2 = Q - m S - m \, (S - n m) $$
 
-    m = S / n;  r = S % n;  squares = Q - m * S - m * r;  variance = squares/n - (r/n)^2
+    m = (S + n / 2) / n;   rest = S - n * m;   squares = Q - m * S - m * rest
+    variance = squares / n - (rest / n)^2
+
+An integer's square is at least its absolute value, hence squares / n >= |f| >= 2 f^2: the
+subtraction leaves at least half, and costs one bit at most. (`rest` may be negative; unsigned
+numbers count modulo 2^64, and `squares` comes out right all the same.)
 */
 typedef struct dni_scale {
     double mean, deviation;
@@ -4854,11 +5645,12 @@ static dni_scale dni_scale_make(double mean, double variance) {
 }
 
 static dni_scale dni_scale_of_sums(uint64_t count, uint64_t sum, uint64_t square_sum) {
-    const uint64_t whole = sum / count, rest = sum % count;
-    const uint64_t product = whole * sum, correction = whole * rest;
+    const uint64_t nearest = (sum + count / 2) / count, shift = nearest * count;
+    const uint64_t product = nearest * sum, correction = nearest * (sum - shift);
     const uint64_t squares = square_sum - product - correction;
-    const double fraction = (double)rest / (double)count;
-    return dni_scale_make((double)whole + fraction,
+    const double rest = sum >= shift ? (double)(sum - shift) : -(double)(shift - sum);
+    const double fraction = rest / (double)count;
+    return dni_scale_make((double)nearest + fraction,
                           dni_fma(-fraction, fraction, (double)squares / (double)count));
 }
 
@@ -4880,9 +5672,12 @@ static dni_scale dni_scale_of_bytes(const unsigned char *bytes, size_t count) {
 }
 
 /*
-For other numbers the mean is taken first, then the squares around it. Here the order of
-the additions matters to the last bit. Number i is added to sum i mod 8, and the eight sums
-are added at the end: an order that suits vectors, and the same on every machine.
+For other numbers the mean is taken first, then the squares around it. They are shifted too,
+by the first number: then what never varies has sums of zeroes, and its deviation is exactly
+0 even where the sum of its numbers, like forty times 0.1, is not exactly n times the number.
+
+The order of the additions matters to the last bit. Number i is added to sum i mod 8, and the
+eight sums are added at the end: an order that suits vectors, and the same on every machine.
 */
 static double dni_sum_of_eight(const double *sums) {
     const double left = (sums[0] + sums[1]) + (sums[2] + sums[3]);
@@ -4891,9 +5686,10 @@ static double dni_sum_of_eight(const double *sums) {
 }
 
 static dni_scale dni_scale_of_values(const dn_real *values, size_t count) {
+    const double shift = (double)values[0];
     double sums[8] = {0}, squares[8] = {0};
-    for (size_t i = 0; i < count; i++) sums[i % 8] += (double)values[i];
-    const double mean = dni_sum_of_eight(sums) / (double)count;
+    for (size_t i = 0; i < count; i++) sums[i % 8] += (double)values[i] - shift;
+    const double mean = shift + dni_sum_of_eight(sums) / (double)count;
     for (size_t i = 0; i < count; i++) {
         const double difference = (double)values[i] - mean;
         squares[i % 8] = dni_fma(difference, difference, squares[i % 8]);
@@ -4926,11 +5722,13 @@ static void dni_standardize_bytes(const dn_dataset *data, uint64_t *sums, uint64
 static void dni_standardize_values(const dn_dataset *data, double *means, double *squares,
                                    dn_real *mean, dn_real *deviation) {
     const size_t features = data->features;
+    const dn_real *shift = data->values + dni_row_of(data, 0) * features;
     for (size_t s = 0; s < data->count; s++) {
         const dn_real *row = data->values + dni_row_of(data, s) * features;
-        for (size_t i = 0; i < features; i++) means[i] += (double)row[i];
+        for (size_t i = 0; i < features; i++) means[i] += (double)row[i] - (double)shift[i];
     }
-    for (size_t i = 0; i < features; i++) means[i] /= (double)data->count;
+    for (size_t i = 0; i < features; i++)
+        means[i] = (double)shift[i] + means[i] / (double)data->count;
     for (size_t s = 0; s < data->count; s++) {
         const dn_real *row = data->values + dni_row_of(data, s) * features;
         for (size_t i = 0; i < features; i++) {
@@ -6011,7 +6809,7 @@ static bool dni_parse_layer(const char **at, size_t outputs_before, const dn_loa
     memset(layer, 0, sizeof *layer);
     if (!dni_take_word(at, ", ")) return false;
     if (dni_take_word(at, "dropout ")) {
-        if (!dni_parse_number(at, &probability)) return false;
+        if (!dni_parse_number(at, &probability) || !(probability <= 1)) return false;
         layer->kind = DN_LAYER_DROPOUT;
         layer->outputs = outputs_before;
         layer->dropout = (dn_real)probability;
@@ -6324,6 +7122,7 @@ static bool dni_parse_list(const char *text, size_t count, dn_real *numbers) {
     for (size_t i = 0; i < count; i++) {
         double number = 0;
         if ((i > 0 && !dni_take_word(&text, " ")) || !dni_parse_number(&text, &number)) return false;
+        if (!(fabs(number) <= (double)DNI_REAL_MAX)) return false;
         numbers[i] = (dn_real)number;
     }
     return *text == '\0';
@@ -6751,11 +7550,13 @@ static dn_status dni_savable(const dn_net *net, dn_error *error) {
                               "layer %zu: to be saved, the name of its activation must be of "
                               "letters, digits, _ - + .", l);
     }
-    if (status == DN_OK && net->normalization == DN_NORMALIZE_FEATURE &&
-        (net->mean == NULL || net->deviation == NULL))
-        status = dni_fail(error, DN_ERROR_ARGUMENT,
-                          "the net needs the mean and deviation that its inputs are normalised by");
-    return status;
+    if (status != DN_OK || net->normalization != DN_NORMALIZE_FEATURE) return status;
+    bool ok = net->mean != NULL && net->deviation != NULL;
+    for (size_t i = 0; i < net->inputs && ok; i++)
+        ok = dni_is_finite((double)net->mean[i]) && dni_is_finite((double)net->deviation[i]);
+    return ok ? DN_OK
+              : dni_fail(error, DN_ERROR_ARGUMENT,
+                         "the net needs the mean and deviation that normalise its inputs");
 }
 
 DN_API dn_status dn_net_write(const dn_net *net, const dn_writer *writer, dn_error *error) {
@@ -8454,5 +9255,11 @@ compiler that is there, runs their self-tests, and runs both forms over all test
 natively and under an emulator of another processor.
 */
 
-#endif /* DENSENET_IMPLEMENTATION */
+#endif /* DNI_FIRST_PASS */
+
+#ifdef DNI_INSTANCE
+#undef DNI_INSTANCE /* one more instruction set is done */
+#else
+#undef DNI_FIRST_PASS
+#endif
 

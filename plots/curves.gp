@@ -65,3 +65,4 @@ plot log using "epoch":(100 * column("train_accuracy")) \
      log using "epoch":(validated ? 100 * column("validation_accuracy") : NaN) \
          with @validation_as linestyle 2 title validation
 unset multiplot
+set output # waits until it is all out

@@ -159,7 +159,7 @@ static void test_blocks(void) {
 
     /* The example of the chapter. */
     static const unsigned char example[] = {0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00,
-                                            0x00, 0xff, 0x4b, 0x4c, 0x02, 0x22, 0x00};
+                                            0x00, 0xff, 0x4b, 0x4c, 0x02, 0x43, 0x00};
     begin();
     block(1, 1);
     word("10010001 10010010 0000011 00001 0000000"); /* a b (5, 2) end */
@@ -581,15 +581,15 @@ static bool write_file(const char *name, const unsigned char *contents, size_t s
     return fclose(file) == 0 && good;
 }
 
-/* Packs with gzip, unpacks here. */
-static void round_trip(const unsigned char *data, size_t size, const char *what) {
+/* Packs with gzip at levels 1 to `levels`, unpacks here. */
+static void round_trip(const unsigned char *data, size_t size, int levels, const char *what) {
     char name[64], command[160];
     (void)snprintf(name, sizeof name, "%s/data", folder);
     if (!write_file(name, data, size)) {
         ok(false, "%s: cannot write %s", what, name);
         return;
     }
-    for (int level = 1; level <= 9; level++) {
+    for (int level = 1; level <= levels; level++) {
         size_t packed_size = 0;
         dni_content content;
         (void)snprintf(command, sizeof command, "gzip -%d -c %s >%s.gz", level, name, name);
@@ -609,7 +609,7 @@ static void round_trip(const unsigned char *data, size_t size, const char *what)
 }
 
 static void test_gzip(void) {
-    enum { SIZE = 3000000 };
+    enum { SIZE = 600000 };
     unsigned char *data = (unsigned char *)malloc(SIZE);
     dn_random random = dn_random_seed(1);
     if (system("gzip --version >/dev/null 2>&1") != 0 || mkdtemp(folder) == NULL) {
@@ -618,25 +618,25 @@ static void test_gzip(void) {
         return;
     }
     for (size_t i = 0; i < SIZE; i++) data[i] = (unsigned char)dn_random_bits(&random);
-    round_trip(data, SIZE, "noise");
+    round_trip(data, SIZE, 9, "noise");
     for (size_t i = 0; i < SIZE; i++)
         data[i] = (unsigned char)(dn_random_below(&random, 5) ? 0 : dn_random_bits(&random));
-    round_trip(data, SIZE, "sparse noise");
+    round_trip(data, SIZE, 9, "sparse noise");
     for (size_t i = 0; i < SIZE; i++) /* many lengths and distances */
         data[i] = i > 300 && dn_random_below(&random, 40)
                       ? data[i - 1 - (i >> 9) % (i < 32768 ? i - 1 : 32767)]
                       : (unsigned char)dn_random_below(&random, 30);
-    round_trip(data, SIZE, "copies from everywhere");
+    round_trip(data, SIZE, 9, "copies from everywhere");
     memset(data, 7, SIZE);
-    round_trip(data, SIZE, "one value");
+    round_trip(data, SIZE, 9, "one value");
     for (size_t i = 0; i < SIZE; i++) { /* very unequal frequencies: long words */
         size_t power = 0;
         while (power < 200 && dn_random_below(&random, 2) == 0) power++;
         data[i] = (unsigned char)(power * 7);
     }
-    round_trip(data, SIZE, "geometric frequencies");
-    round_trip(data, 0, "nothing");
-    round_trip(data, 1, "one byte");
+    round_trip(data, SIZE, 9, "geometric frequencies");
+    round_trip(data, 0, 9, "nothing");
+    round_trip(data, 1, 9, "one byte");
     free(data);
 
     const char *real = getenv("DENSENET_DATA");
@@ -646,7 +646,7 @@ static void test_gzip(void) {
                    real != NULL ? real : "data");
     data = read_file(name, &size);
     if (data != NULL)
-        round_trip(data, size, "MNIST's test images");
+        round_trip(data, size, 6, "MNIST's test images");
     else
         skip(1, "no MNIST here ('make' gets it)");
     free(data);

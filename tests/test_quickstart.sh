@@ -27,6 +27,22 @@ check "in 10 epochs at most" [ "$(grep -c '^epoch' "$work/said")" -le 10 ]
 check "not on a terminal: no carriage return in the output" fails grep "$(printf '\r')" "$work/said"
 check "without gnuplot: one line says how to get it" says "$work/said" "apt-get install gnuplot-nox"
 
+if [ "$(id -u)" = 0 ]; then
+    # A false apt-get that "installs" a false gnuplot, which says how it was called.
+    cat >"$work/bin/apt-get" <<'END'
+#!/bin/sh
+printf '#!/bin/sh\necho "gnuplot called with $*"\n' >"${0%/*}/gnuplot"
+chmod +x "${0%/*}/gnuplot"
+END
+    ln -sf "$(command -v chmod)" "$work/bin/chmod"
+    chmod +x "$work/bin/apt-get"
+    env PATH="$work/bin" plots/gnuplot.sh -c a b >"$work/installed" 2>&1
+    check "without gnuplot, as root with apt: it is installed, then called" \
+        says "$work/installed" "gnuplot called with -c a b"
+else
+    skip 1 "only root installs gnuplot"
+fi
+
 log=build/quickstart.tsv
 for word in densenet.h seed net optimizer data date; do
     check "the log says: $word" grep -q "^# $word " $log
