@@ -116,8 +116,9 @@ static void show(const dn_net *net, const dn_dataset *data, size_t sample, const
         if (picture) print_line(data, sample, line, invert);
         if (line < net->outputs) {
             const double p = (double)outputs[line];
-            printf("%s%8s %7.2f %% %.*s", picture ? "  " : "", name_of(net, line, name), 100 * p,
-                   p > 0 && p <= 1 ? (int)(30 * p + 0.5) : 0, bar);
+            const int length = p > 0 && p <= 1 ? (int)(30 * p + 0.5) : 0;
+            printf("%s%8s %7.2f %%%s%.*s", picture ? "  " : "", name_of(net, line, name), 100 * p,
+                   length > 0 ? " " : "", length, bar);
         }
         printf("\n");
     }

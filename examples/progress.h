@@ -47,12 +47,17 @@ static inline double wall_seconds(void) {
 
    It trains one net at a time, so it may keep its clock in a static variable. */
 static inline void show_progress(void *user, const dn_progress *progress) {
-    static double start, epoch_start, shown;
+    static double start, started, epoch_start, shown; /* started: the share that was done then */
     const double now = wall_seconds();
+    const double of_epoch = (double)progress->batch / (double)progress->batches;
+    const double done = ((double)(progress->epoch - 1) + of_epoch) / (double)progress->epochs;
     (void)user;
-    if (progress->batch <= 1 && !progress->finished) {
+    if ((progress->batch <= 1 && !progress->finished) || start <= 0) {
         epoch_start = now;
-        if (progress->epoch == 1) start = shown = now;
+        if (progress->epoch == 1 || start <= 0) { /* a training that is resumed starts later */
+            start = shown = now;
+            started = done;
+        }
     }
     if (progress->finished) {
         const dn_epoch *epoch = progress->finished;
@@ -67,10 +72,8 @@ static inline void show_progress(void *user, const dn_progress *progress) {
         printf("\n");
     } else if (output_is_terminal() && (now - shown >= 0.1 || now < shown)) {
         const char bar[] = "====================>                   "; /* 20 of it are shown */
-        const double of_epoch = (double)progress->batch / (double)progress->batches;
-        const double done = ((double)(progress->epoch - 1) + of_epoch) / (double)progress->epochs;
         const int filled = (int)(19 * of_epoch);
-        const double left = (now - start) * (1 - done) / done;
+        const double left = done > started ? (now - start) * (1 - done) / (done - started) : 0;
         printf("\repoch %2zu/%zu [%.20s]  loss %.4f  accuracy %.2f %%  %.0f %s left  ",
                progress->epoch, progress->epochs, bar + 20 - filled, progress->loss,
                100 * progress->accuracy, left < 100 ? left : left / 60, left < 100 ? "s" : "min");

@@ -82,8 +82,9 @@ static void print_help(void) {
             continue;
         }
         snprintf(left, sizeof left, "--%s %s", one->name, one->argument ? one->argument : "");
-        printf("  %-20s %s%s%s%s\n", left, one->help, one->value[0] ? " (" : "", one->value,
-               one->value[0] ? ")" : "");
+        const bool has_default = one->argument && one->value[0];
+        printf("  %-21s %s%s%s%s\n", left, one->help, has_default ? " (" : "", has_default ? one->value : "",
+               has_default ? ")" : "");
     }
 }
 
