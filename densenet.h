@@ -1200,6 +1200,7 @@ portable C a "vector" is a single number, and the text becomes ordinary scalar c
 |---|---|
 | `DNI_VECTOR`, `DNI_LANES` | the type, and how many numbers it holds |
 | `DNI_LOAD(p)`, `DNI_STORE(p, v)` | from and to memory, at any address |
+| `DNI_BYTES(p)` | as many bytes as there are lanes, as numbers |
 | `DNI_SET(x)` | the same number in all lanes |
 | `DNI_ADD(a, b)`, `DNI_SUB`, `DNI_MUL`, `DNI_DIV`, `DNI_SQRT(a)` | rounded once, as IEEE 754 demands |
 | `DNI_FMA(a, b, c)` | a b + c, rounded once |
@@ -1253,9 +1254,18 @@ typedef struct dni_factor {
     size_t row_stride, column_stride;
 } dni_factor;
 
+/* Is any of eight neighbouring numbers not +0? Their bits are looked at, 64 at a time. */
+static inline bool dni_any_of_eight(const dn_real *numbers) {
+    uint64_t words[sizeof(dn_real)], all = 0;
+    memcpy(words, numbers, sizeof words);
+    for (size_t i = 0; i < sizeof(dn_real); i++) all |= words[i];
+    return all != 0;
+}
+
 /* The functions that exist once per instruction set. */
 typedef struct dni_arithmetic {
     const char *name;
+    void (*divide_bytes)(const unsigned char *from, dn_real by, dn_real *to, size_t count);
     void (*exponentials)(const dn_real *from, dn_real *to, size_t count);
     void (*activate)(dn_activation f, const dn_real *from, dn_real *to, size_t count);
     void (*activate_backward)(dn_activation f, const dn_real *a, dn_real *delta, size_t count);
@@ -1394,6 +1404,15 @@ small array of one vector's length. `DNI_FOR_EACH` is that loop: its body sees t
             memcpy((to) + i, to_part, ((count) - i) * sizeof(dn_real));                       \
         }                                                                                     \
     } while (0)
+
+/* Bytes / by, each rounded once. */
+DNI_TARGET static void DNI_NAME(divide_bytes)(const unsigned char *from, dn_real by, dn_real *to,
+                                              size_t count) {
+    size_t i = 0;
+    for (; i + DNI_LANES <= count; i += DNI_LANES)
+        DNI_STORE(to + i, DNI_DIV(DNI_BYTES(from + i), DNI_SET(by)));
+    for (; i < count; i++) to[i] = (dn_real)from[i] / by;
+}
 
 DNI_TARGET static void DNI_NAME(exponentials)(const dn_real *from, dn_real *to, size_t count) {
     DNI_FOR_EACH(from, to, count, y = DNI_NAME(exp)(x));
@@ -1597,9 +1616,10 @@ DNI_TARGET static void DNI_NAME(active)(size_t m, size_t k, dni_factor a, uint8_
         unsigned count = 0;
         if (a.column_stride != 1) { /* transposed: the rows are neighbours in memory */
             for (size_t i = 0; i < k; i++) {
-                bool any = false;
-                for (size_t r = 0; r < rows; r++)
-                    any |= start[i * a.column_stride + r * a.row_stride] != 0;
+                const dn_real *at = start + i * a.column_stride;
+                bool any = rows == 8 && a.row_stride == 1 && dni_any_of_eight(at);
+                for (size_t r = 0; r < rows && (rows < 8 || a.row_stride != 1); r++)
+                    any |= at[r * a.row_stride] != 0;
                 lists[count] = (uint8_t)i;
                 count += any;
             }
@@ -1801,8 +1821,9 @@ DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_facto
 }
 
 static const dni_arithmetic DNI_NAME(arithmetic) = {
-    DNI_TEXT(DNI_INSTANCE),      DNI_NAME(exponentials), DNI_NAME(activate),
-    DNI_NAME(activate_backward), DNI_NAME(update),       DNI_NAME(product)};
+    DNI_TEXT(DNI_INSTANCE), DNI_NAME(divide_bytes),      DNI_NAME(exponentials),
+    DNI_NAME(activate),     DNI_NAME(activate_backward), DNI_NAME(update),
+    DNI_NAME(product)};
 
 #undef DNI_NAME
 #undef DNI_TARGET
@@ -1812,6 +1833,7 @@ static const dni_arithmetic DNI_NAME(arithmetic) = {
 #undef DNI_LOAD
 #undef DNI_STORE
 #undef DNI_SET
+#undef DNI_BYTES
 #undef DNI_ADD
 #undef DNI_SUB
 #undef DNI_MUL
@@ -1868,6 +1890,11 @@ static dn_real dni_power_of_two(dn_real n) {
     return n;
 }
 
+/* Four bytes as one number, the first lowest. */
+static inline uint32_t dni_four_bytes(const unsigned char *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
 static dn_real dni_absolute(dn_real x) {
 #if DNI_REAL_IS_DOUBLE
     return fabs(x);
@@ -1883,6 +1910,7 @@ static dn_real dni_absolute(dn_real x) {
 #define DNI_TILE_ROWS 4
 #define DNI_LOAD(p) (*(p))
 #define DNI_STORE(p, v) (*(p) = (v))
+#define DNI_BYTES(p) ((dn_real)*(p))
 #define DNI_SET(x) ((dn_real)(x))
 #define DNI_ADD(a, b) ((a) + (b))
 #define DNI_SUB(a, b) ((a) - (b))
@@ -1934,6 +1962,8 @@ the processor has them.
 #if DNI_REAL_IS_DOUBLE
 #define DNI_VECTOR __m256d
 #define DNI_LANES 4
+#define DNI_BYTES(p)                                                                          \
+    _mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_cvtsi32_si128((int)dni_four_bytes(p))))
 #define DNI_POWER(n)                                                                          \
     _mm256_castsi256_pd(_mm256_slli_epi64(                                                    \
         _mm256_add_epi64(_mm256_castpd_si256(DNI_ADD(n, DNI_SET(6755399441055744.0))),        \
@@ -1941,6 +1971,8 @@ the processor has them.
 #else
 #define DNI_VECTOR __m256
 #define DNI_LANES 8
+#define DNI_BYTES(p)                                                                          \
+    _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
 #define DNI_POWER(n)                                                                          \
     _mm256_castsi256_ps(_mm256_slli_epi32(                                                    \
         _mm256_add_epi32(_mm256_castps_si256(DNI_ADD(n, DNI_SET(12582912.0f))),               \
@@ -1967,6 +1999,8 @@ the processor has them.
 #if DNI_REAL_IS_DOUBLE
 #define DNI_VECTOR __m512d
 #define DNI_LANES 8
+#define DNI_BYTES(p)                                                                          \
+    _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
 #define DNI_IF_POSITIVE(v, a, b)                                                              \
     _mm512_mask_blend_pd(_mm512_cmp_pd_mask(v, DNI_SET(0), _CMP_GT_OQ), b, a)
 #define DNI_POWER(n)                                                                          \
@@ -1976,6 +2010,8 @@ the processor has them.
 #else
 #define DNI_VECTOR __m512
 #define DNI_LANES 16
+#define DNI_BYTES(p)                                                                          \
+    _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
 #define DNI_IF_POSITIVE(v, a, b)                                                              \
     _mm512_mask_blend_ps(_mm512_cmp_ps_mask(v, DNI_SET(0), _CMP_GT_OQ), b, a)
 #define DNI_POWER(n)                                                                          \
@@ -1997,6 +2033,7 @@ so that it is made of a comparison and a choice.
 #define DNI_NEON(word) v##word##q_f64
 #define DNI_VECTOR float64x2_t
 #define DNI_LANES 2
+#define DNI_BYTES(p) ((float64x2_t){(double)(p)[0], (double)(p)[1]})
 #define DNI_SET(x) vdupq_n_f64(x)
 #define DNI_POWER(n)                                                                          \
     vreinterpretq_f64_s64(vshlq_n_s64(                                                        \
@@ -2006,6 +2043,8 @@ so that it is made of a comparison and a choice.
 #define DNI_NEON(word) v##word##q_f32
 #define DNI_VECTOR float32x4_t
 #define DNI_LANES 4
+#define DNI_BYTES(p)                                                                          \
+    vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(dni_four_bytes(p))))))
 #define DNI_SET(x) vdupq_n_f32(x)
 #define DNI_POWER(n)                                                                          \
     vreinterpretq_f32_s32(vshlq_n_s32(                                                        \
@@ -2689,11 +2728,16 @@ static dn_real dni_softplus(dn_real z) {
 
 /* log of the sum of exp(z[k]) over k, leaving out k = without. */
 static dn_real dni_log_sum_exp(const dn_real *z, size_t count, size_t without) {
-    dn_real largest = -DNI_REAL_MAX, sum = 0;
+    dn_real largest = -DNI_REAL_MAX, sum = 0, part[64];
     for (size_t k = 0; k < count; k++)
         if (k != without && !(z[k] <= largest)) largest = z[k];
-    for (size_t k = 0; k < count; k++)
-        if (k != without) sum += dni_exp(z[k] - largest);
+    for (size_t k = 0; k < count; k += 64) {
+        const size_t end = count - k < 64 ? count - k : 64;
+        for (size_t j = 0; j < end; j++) part[j] = z[k + j] - largest;
+        dni_arithmetic_of_this_machine()->exponentials(part, part, end);
+        for (size_t j = 0; j < end; j++)
+            if (k + j != without) sum += part[j];
+    }
     return largest + dni_log(sum);
 }
 
@@ -3120,37 +3164,71 @@ static void dni_penalty_gradient(const dn_real *w, size_t count, dn_penalty pena
 }
 
 /*
-### Backward
-
-The heart of the library. `delta` holds dL/da of layer l when the loop arrives at it
-(for the last layer, already dL/dz), and dL/dz after the activation's step.
+### Backward, one layer
 */
+static void dni_add_rows(const dn_real *from, size_t rows, size_t columns, dn_real *sums) {
+    for (size_t b = 0; b < rows; b++)
+        for (size_t o = 0; o < columns; o++) sums[o] += from[b * columns + o];
+}
+
 static void dni_dense_backward(const dn_net *net, const dn_layer *layer, const dn_real *inputs,
-                               size_t rows, const dn_real *dz, dn_penalty penalty,
-                               dn_real *gradient) {
+                               size_t rows, dn_real *dz, dn_penalty penalty, dn_real *gradient) {
     const size_t in = layer->inputs, out = layer->outputs;
     dn_real *dw = gradient + layer->weights, *dbias = gradient + layer->biases;
     if (layer->freeze_weights) {
         memset(dw, 0, in * out * sizeof *dw);
     } else {
         dni_multiply(DN_AT_B, dn_matrix_view((dn_real *)(uintptr_t)inputs, rows, in),
-                     dn_matrix_view((dn_real *)(uintptr_t)dz, rows, out),
-                     dn_matrix_view(dw, in, out), false, layer == net->layers);
+                     dn_matrix_view(dz, rows, out), dn_matrix_view(dw, in, out), false,
+                     layer == net->layers);
         if (penalty.l1 != 0 || penalty.l2 != 0)
             dni_penalty_gradient(net->parameters + layer->weights, in * out, penalty, dw);
     }
     memset(dbias, 0, out * sizeof *dbias);
-    if (layer->freeze_biases) return;
-    for (size_t b = 0; b < rows; b++)
-        for (size_t o = 0; o < out; o++) dbias[o] += dz[b * out + o];
+    if (!layer->freeze_biases) dni_add_rows(dz, rows, out, dbias);
 }
 
+/*
+### The fused step
+
+Plain gradient descent needs the gradient only to subtract it: w -= eta dw. With
+dw[i,o] = sum over b of x[b,i] dz[b,o] this is one more product that *adds* to what stands
+in memory,
+
+    dz[b,o] = -eta * dz[b,o];    w[i,o] += x[b,i] * dz[b,o]
+
+The gradient is never written down: of the two passes over the weights one is left, and for
+784 x 1000 weights, which fill no near cache, that is a tenth of the time of a step. The trainer
+takes this way for SGD without penalties or decay. (The sum starts from w instead of zero, so
+that the last bit can differ from `dn_backward` and `dn_optimizer_step` one after the other.)
+*/
+static void dni_dense_descend(dn_net *net, const dn_layer *layer, const dn_real *inputs,
+                              size_t rows, dn_real *dz, dn_real learning_rate) {
+    const size_t in = layer->inputs, out = layer->outputs;
+    for (size_t i = 0; i < rows * out; i++) dz[i] *= -learning_rate;
+    if (!layer->freeze_weights)
+        dni_multiply(DN_AT_B, dn_matrix_view((dn_real *)(uintptr_t)inputs, rows, in),
+                     dn_matrix_view(dz, rows, out),
+                     dn_matrix_view(net->parameters + layer->weights, in, out), true,
+                     layer == net->layers);
+    if (!layer->freeze_biases) dni_add_rows(dz, rows, out, net->parameters + layer->biases);
+}
+
+/*
+### The walk back
+
+`delta` holds dL/da of layer l when the loop arrives at it (for the last layer, already
+dL/dz), and dL/dz after the activation's step. The input gradient is taken before the weights
+may change. What is done with dz, write the gradient or descend, is the caller's choice: one of
+`gradient` and `descending` is given.
+*/
 static void dni_dropout_backward(const dn_real *mask, dn_real *delta, size_t count) {
     for (size_t i = 0; i < count; i++) delta[i] *= mask[i];
 }
 
-DN_API void dn_backward(const dn_net *net, dn_workspace *workspace, dn_loss loss,
-                        const dn_batch *batch, dn_penalty penalty, dn_real *gradient) {
+static void dni_walk_back(const dn_net *net, dn_workspace *workspace, dn_loss loss,
+                          const dn_batch *batch, dn_penalty penalty, dn_real *gradient,
+                          dn_net *descending, dn_real learning_rate) {
     DN_ASSERT(batch->count > 0 && batch->count == workspace->count);
     const size_t rows = batch->count, last = net->layer_count - 1;
     dn_real *delta = workspace->delta[0], *spare = workspace->delta[1];
@@ -3168,15 +3246,23 @@ DN_API void dn_backward(const dn_net *net, dn_workspace *workspace, dn_loss loss
         }
         if (l != last)
             dni_activate_backward(layer, workspace->z[l], workspace->a[l], delta, rows);
-        dni_dense_backward(net, layer, inputs, rows, delta, penalty, gradient);
-        if (l == first_dense) break;
-        dn_matrix_multiply(DN_A_BT, dn_matrix_view(delta, rows, layer->outputs),
-                           dn_net_weights(net, l), dn_matrix_view(spare, rows, layer->inputs),
-                           false);
+        if (l != first_dense)
+            dn_matrix_multiply(DN_A_BT, dn_matrix_view(delta, rows, layer->outputs),
+                               dn_net_weights(net, l), dn_matrix_view(spare, rows, layer->inputs),
+                               false);
+        if (gradient != NULL)
+            dni_dense_backward(net, layer, inputs, rows, delta, penalty, gradient);
+        else
+            dni_dense_descend(descending, layer, inputs, rows, delta, learning_rate);
         dn_real *swap = delta;
         delta = spare;
         spare = swap;
     }
+}
+
+DN_API void dn_backward(const dn_net *net, dn_workspace *workspace, dn_loss loss,
+                        const dn_batch *batch, dn_penalty penalty, dn_real *gradient) {
+    dni_walk_back(net, workspace, loss, batch, penalty, gradient, NULL, 0);
 }
 
 /*
@@ -4222,8 +4308,16 @@ static void dni_epoch_order(dn_trainer *trainer) {
 
 static void dni_train_batch(dn_trainer *trainer, const dn_batch *batch) {
     dn_net *net = trainer->net;
+    const dn_penalty penalty = trainer->how.penalty;
     dn_optimizer optimizer = trainer->how.optimizer;
     optimizer.learning_rate = trainer->learning_rate;
+    if (optimizer.kind == DN_SGD && penalty.l1 == 0 && penalty.l2 == 0 &&
+        optimizer.weight_decay == 0 && optimizer.shrink == 0) {
+        trainer->state.steps++;
+        dni_walk_back(net, &trainer->workspace, net->loss, batch, penalty, NULL, net,
+                      optimizer.learning_rate);
+        return;
+    }
     dn_backward(net, &trainer->workspace, net->loss, batch, trainer->how.penalty,
                 trainer->gradient);
     dn_optimizer_step(&optimizer, &trainer->state, net, trainer->gradient);
@@ -6295,9 +6389,13 @@ static void dni_gather_bytes(const dn_dataset *data, const unsigned char *row, d
         for (size_t i = 0; i < features; i++) input[i] = ((dn_real)row[i] - mean[i]) / deviation[i];
         return;
     }
-    if (data->normalization == DN_NORMALIZE_SAMPLE)
+    if (data->normalization == DN_NORMALIZE_SAMPLE) {
         dni_fill_table(table, dni_scale_of_bytes(row, features));
-    for (size_t i = 0; i < features; i++) input[i] = table[row[i]];
+        for (size_t i = 0; i < features; i++) input[i] = table[row[i]];
+        return;
+    }
+    dni_arithmetic_of_this_machine()->divide_bytes(
+        row, data->normalization == DN_NORMALIZE_255 ? 255 : 1, input, features);
 }
 
 /* Numbers that are no bytes are divided one by one. */
@@ -6339,12 +6437,8 @@ DN_API void dn_dataset_gather(const dn_dataset *data, const uint32_t *samples, s
                               size_t count, dn_real *inputs) {
     const size_t features = data->features;
     dn_real table[256];
-    dni_scale scale;
-    scale.mean = 0;
-    scale.deviation = data->normalization == DN_NORMALIZE_255 ? 255 : 1;
     DN_ASSERT(data->normalization != DN_NORMALIZE_FEATURE ||
               (data->mean != NULL && data->deviation != NULL));
-    if (data->bytes != NULL) dni_fill_table(table, scale);
     for (size_t s = 0; s < count; s++, inputs += features) {
         const size_t row = dni_row_of(data, samples != NULL ? samples[s] : first + s);
         if (data->bytes != NULL && samples != NULL && s + 1 < count)

@@ -198,17 +198,29 @@ static int make_net(dn_net *net, const dn_dataset *train) {
     return 0;
 }
 
+/* The library assumes at least ten classes, as in MNIST, when labels are bytes. Who says how
+   many outputs there are may have fewer. */
+static void count_classes(dn_dataset *data) {
+    int32_t largest = 0;
+    if (!is_given("layers") || !data->labels) return;
+    for (size_t i = 0; i < data->count; i++)
+        if (data->labels[i] > largest) largest = data->labels[i];
+    data->classes = (size_t)largest + 1;
+}
+
 /* The training samples in two parts, with the same normalisation. */
 static dn_status make_data(dn_dataset *all, dn_dataset *train, dn_dataset *held, dn_dataset *test, dn_error *error) {
     dn_random random = dn_random_seed(count_of("seed"));
     const double share = number_of("validate");
     dn_status status = dn_dataset_load(all, text_of("images"), text_of("labels"), error);
     if (status) return status;
+    count_classes(all);
     all->normalization = (dn_normalization)choice_of("normalize", normalizations);
     if (all->normalization == DN_NORMALIZE_FEATURE && (status = dn_dataset_standardize(all, error))) return status;
     status = dn_dataset_split_fraction(all, 1 - share, &random, train, held, error);
     if (status || !is_given("test-images")) return status;
     status = dn_dataset_load(test, text_of("test-images"), text_of("test-labels"), error);
+    if (!status) count_classes(test);
     test->normalization = all->normalization;
     test->mean = all->mean;
     test->deviation = all->deviation;

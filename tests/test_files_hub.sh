@@ -1,6 +1,7 @@
 #!/bin/sh
 # An independent program judges our files: parseSafetensorsMetadata of the npm package
 # @huggingface/hub reads the header of a model and of a checkpoint, and of damaged copies.
+# shellcheck source=tests/tap.sh disable=SC2317
 . "$(dirname "$0")/tap.sh"
 hub=$root/build/hub
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # A training that is killed at random moments and resumed ends with the same file, bit by
 # bit, as the one that was left alone: for every optimizer. Then Ctrl-C, and SIGTERM.
+# shellcheck source=tests/tap.sh disable=SC2317
 . "$(dirname "$0")/tap.sh"
 
 if ! "${CC:-cc}" -O2 "$root/examples/train.c" -o "$work/train" -lm >"$work/log" 2>&1; then

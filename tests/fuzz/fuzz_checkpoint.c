@@ -6,7 +6,7 @@
 #define DENSENET_IMPLEMENTATION
 #include "../../densenet.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size); /* called by libFuzzer */
 
 typedef struct stream {
     const uint8_t *bytes;

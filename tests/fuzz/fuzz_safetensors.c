@@ -9,7 +9,7 @@
 #define DENSENET_IMPLEMENTATION
 #include "../../densenet.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size); /* called by libFuzzer */
 
 static void stop_unless(bool condition) {
     if (!condition) abort();
