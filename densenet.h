@@ -1200,6 +1200,7 @@ portable C a "vector" is a single number, and the text becomes ordinary scalar c
 |---|---|
 | `DNI_VECTOR`, `DNI_LANES` | the type, and how many numbers it holds |
 | `DNI_LOAD(p)`, `DNI_STORE(p, v)` | from and to memory, at any address |
+| `DNI_LOAD_PART(p, n)`, `DNI_STORE_PART(p, v, n)` | the first n lanes; the others are 0, and are not touched |
 | `DNI_BYTES(p)` | as many bytes as there are lanes, as numbers |
 | `DNI_SET(x)` | the same number in all lanes |
 | `DNI_ADD(a, b)`, `DNI_SUB`, `DNI_MUL`, `DNI_DIV`, `DNI_SQRT(a)` | rounded once, as IEEE 754 demands |
@@ -1230,6 +1231,12 @@ once for each instruction set, the rest only the first time. Who renames the fil
 #elif defined(__GNUC__) && defined(__aarch64__) && !defined(__TINYC__)
 #define DNI_HAS_NEON 1
 #include <arm_neon.h>
+#endif
+
+#ifdef __GNUC__
+#define DNI_PREFETCH(address) __builtin_prefetch(address)
+#else
+#define DNI_PREFETCH(address) (void)(address)
 #endif
 
 #ifdef _OPENMP
@@ -1266,6 +1273,9 @@ static inline bool dni_any_of_eight(const dn_real *numbers) {
 typedef struct dni_arithmetic {
     const char *name;
     void (*divide_bytes)(const unsigned char *from, dn_real by, dn_real *to, size_t count);
+    void (*scale)(dn_real factor, dn_real *numbers, size_t count);
+    void (*add)(const dn_real *from, dn_real *to, size_t count);
+    void (*multiply)(const dn_real *from, dn_real *to, size_t count);
     void (*exponentials)(const dn_real *from, dn_real *to, size_t count);
     void (*activate)(dn_activation f, const dn_real *from, dn_real *to, size_t count);
     void (*activate_backward)(dn_activation f, const dn_real *a, dn_real *delta, size_t count);
@@ -1380,8 +1390,8 @@ DNI_TARGET static inline DNI_VECTOR DNI_NAME(tanh)(DNI_VECTOR x) {
 /*
 ### Loops over arrays
 
-Arrays are worked through a vector at a time; what is left at the end goes through a
-small array of one vector's length. `DNI_FOR_EACH` is that loop: its body sees the vectors
+Arrays are worked through a vector at a time; what is left at the end is a part of a vector.
+`DNI_FOR_EACH` is that loop: its body sees the vectors
 `x` (from `from`) and `y` (from `to`) and leaves its result in y.
 */
 #define DNI_FOR_EACH(from, to, count, body)                                                   \
@@ -1394,14 +1404,12 @@ small array of one vector's length. `DNI_FOR_EACH` is that loop: its body sees t
             DNI_STORE((to) + i, y);                                                           \
         }                                                                                     \
         if (i < (count)) {                                                                    \
-            dn_real from_part[DNI_LANES] = {0}, to_part[DNI_LANES] = {0};                     \
-            memcpy(from_part, (from) + i, ((count) - i) * sizeof(dn_real));                   \
-            memcpy(to_part, (to) + i, ((count) - i) * sizeof(dn_real));                       \
-            DNI_VECTOR x = DNI_LOAD(from_part), y = DNI_LOAD(to_part);                        \
+            const unsigned rest = (unsigned)((count) - i);                                    \
+            DNI_VECTOR x = DNI_LOAD_PART((from) + i, rest);                                   \
+            DNI_VECTOR y = DNI_LOAD_PART((to) + i, rest);                                     \
             body;                                                                             \
             (void)x;                                                                          \
-            DNI_STORE(to_part, y);                                                            \
-            memcpy((to) + i, to_part, ((count) - i) * sizeof(dn_real));                       \
+            DNI_STORE_PART((to) + i, y, rest);                                                \
         }                                                                                     \
     } while (0)
 
@@ -1412,6 +1420,18 @@ DNI_TARGET static void DNI_NAME(divide_bytes)(const unsigned char *from, dn_real
     for (; i + DNI_LANES <= count; i += DNI_LANES)
         DNI_STORE(to + i, DNI_DIV(DNI_BYTES(from + i), DNI_SET(by)));
     for (; i < count; i++) to[i] = (dn_real)from[i] / by;
+}
+
+DNI_TARGET static void DNI_NAME(scale)(dn_real factor, dn_real *numbers, size_t count) {
+    DNI_FOR_EACH(numbers, numbers, count, y = DNI_MUL(DNI_SET(factor), x));
+}
+
+DNI_TARGET static void DNI_NAME(add)(const dn_real *from, dn_real *to, size_t count) {
+    DNI_FOR_EACH(from, to, count, y = DNI_ADD(y, x));
+}
+
+DNI_TARGET static void DNI_NAME(multiply)(const dn_real *from, dn_real *to, size_t count) {
+    DNI_FOR_EACH(from, to, count, y = DNI_MUL(y, x));
 }
 
 DNI_TARGET static void DNI_NAME(exponentials)(const dn_real *from, dn_real *to, size_t count) {
@@ -1701,12 +1721,24 @@ DNI_TARGET static void DNI_NAME(cell)(const DNI_NAME(block) *block, size_t m, si
         if (k == 0 && !block->zero) return;
     }
     dn_real *c = block->c + row * block->c_row + column * block->c_column;
+    if (block->c_column == 1 && !block->zero) /* the tile to the right is next: fetch it */
+        for (size_t r = 0; r < rows; r++)
+            for (size_t j = 0; j < (size_t)DNI_NAME(panel); j += 64 / sizeof *c)
+                DNI_PREFETCH(c + r * block->c_row + DNI_NAME(panel) + j);
     if (block->c_column == 1 && (wide || columns == DNI_LANES)) {
         DNI_NAME(rows)(rows, wide, k, list, a, b, b_row, c, block->c_row, block->zero);
         return;
     }
     dn_real copy[8 * DNI_NAME(panel)];
     const size_t width = wide ? (size_t)DNI_NAME(panel) : (size_t)DNI_LANES;
+    if (block->c_column == 1) {
+        for (size_t r = 0; r < rows && !block->zero; r++)
+            DNI_STORE(copy + r * DNI_LANES, DNI_LOAD_PART(c + r * block->c_row, (unsigned)columns));
+        DNI_NAME(rows)(rows, false, k, list, a, b, b_row, copy, DNI_LANES, block->zero);
+        for (size_t r = 0; r < rows; r++)
+            DNI_STORE_PART(c + r * block->c_row, DNI_LOAD(copy + r * DNI_LANES), (unsigned)columns);
+        return;
+    }
     if (!block->zero) {
         memset(copy, 0, rows * width * sizeof *copy);
         for (size_t r = 0; r < rows; r++)
@@ -1821,7 +1853,8 @@ DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_facto
 }
 
 static const dni_arithmetic DNI_NAME(arithmetic) = {
-    DNI_TEXT(DNI_INSTANCE), DNI_NAME(divide_bytes),      DNI_NAME(exponentials),
+    DNI_TEXT(DNI_INSTANCE), DNI_NAME(divide_bytes), DNI_NAME(scale),
+    DNI_NAME(add),          DNI_NAME(multiply),     DNI_NAME(exponentials),
     DNI_NAME(activate),     DNI_NAME(activate_backward), DNI_NAME(update),
     DNI_NAME(product)};
 
@@ -1832,6 +1865,8 @@ static const dni_arithmetic DNI_NAME(arithmetic) = {
 #undef DNI_TILE_ROWS
 #undef DNI_LOAD
 #undef DNI_STORE
+#undef DNI_LOAD_PART
+#undef DNI_STORE_PART
 #undef DNI_SET
 #undef DNI_BYTES
 #undef DNI_ADD
@@ -1910,6 +1945,8 @@ static dn_real dni_absolute(dn_real x) {
 #define DNI_TILE_ROWS 4
 #define DNI_LOAD(p) (*(p))
 #define DNI_STORE(p, v) (*(p) = (v))
+#define DNI_LOAD_PART(p, n) ((void)(n), *(p))
+#define DNI_STORE_PART(p, v, n) ((void)(n), *(p) = (v))
 #define DNI_BYTES(p) ((dn_real)*(p))
 #define DNI_SET(x) ((dn_real)(x))
 #define DNI_ADD(a, b) ((a) + (b))
@@ -1947,6 +1984,8 @@ the processor has them.
 #define DNI_TILE_ROWS 4
 #define DNI_LOAD(p) DNI_256(loadu)(p)
 #define DNI_STORE(p, v) DNI_256(storeu)(p, v)
+#define DNI_LOAD_PART(p, n) DNI_256(maskload)(p, DNI_MASK(n))
+#define DNI_STORE_PART(p, v, n) DNI_256(maskstore)(p, DNI_MASK(n), v)
 #define DNI_SET(x) DNI_256(set1)(x)
 #define DNI_ADD(a, b) DNI_256(add)(a, b)
 #define DNI_SUB(a, b) DNI_256(sub)(a, b)
@@ -1962,6 +2001,8 @@ the processor has them.
 #if DNI_REAL_IS_DOUBLE
 #define DNI_VECTOR __m256d
 #define DNI_LANES 4
+#define DNI_MASK(n)                                                                           \
+    _mm256_cmpgt_epi64(_mm256_set1_epi64x((long long)(n)), _mm256_setr_epi64x(0, 1, 2, 3))
 #define DNI_BYTES(p)                                                                          \
     _mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_cvtsi32_si128((int)dni_four_bytes(p))))
 #define DNI_POWER(n)                                                                          \
@@ -1971,6 +2012,8 @@ the processor has them.
 #else
 #define DNI_VECTOR __m256
 #define DNI_LANES 8
+#define DNI_MASK(n)                                                                           \
+    _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
 #define DNI_BYTES(p)                                                                          \
     _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
 #define DNI_POWER(n)                                                                          \
@@ -1979,12 +2022,15 @@ the processor has them.
                          _mm256_set1_epi32(127)), 23))
 #endif
 #include DN_FILE
+#undef DNI_MASK
 
 #define DNI_INSTANCE avx512
 #define DNI_TARGET __attribute__((target("avx512f")))
 #define DNI_TILE_ROWS 8
 #define DNI_LOAD(p) DNI_512(loadu)(p)
 #define DNI_STORE(p, v) DNI_512(storeu)(p, v)
+#define DNI_LOAD_PART(p, n) DNI_512(maskz_loadu)(DNI_MASK(n), p)
+#define DNI_STORE_PART(p, v, n) DNI_512(mask_storeu)(p, DNI_MASK(n), v)
 #define DNI_SET(x) DNI_512(set1)(x)
 #define DNI_ADD(a, b) DNI_512(add)(a, b)
 #define DNI_SUB(a, b) DNI_512(sub)(a, b)
@@ -1999,6 +2045,7 @@ the processor has them.
 #if DNI_REAL_IS_DOUBLE
 #define DNI_VECTOR __m512d
 #define DNI_LANES 8
+#define DNI_MASK(n) ((__mmask8)((1u << (n)) - 1))
 #define DNI_BYTES(p)                                                                          \
     _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
 #define DNI_IF_POSITIVE(v, a, b)                                                              \
@@ -2010,6 +2057,7 @@ the processor has them.
 #else
 #define DNI_VECTOR __m512
 #define DNI_LANES 16
+#define DNI_MASK(n) ((__mmask16)((1u << (n)) - 1))
 #define DNI_BYTES(p)                                                                          \
     _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
 #define DNI_IF_POSITIVE(v, a, b)                                                              \
@@ -2020,6 +2068,7 @@ the processor has them.
                          _mm512_set1_epi32(127)), 23))
 #endif
 #include DN_FILE
+#undef DNI_MASK
 #endif /* DNI_HAS_X86 */
 
 /*
@@ -2051,7 +2100,21 @@ so that it is made of a comparison and a choice.
         vaddq_s32(vreinterpretq_s32_f32(DNI_ADD(n, DNI_SET(12582912.0f))),                    \
                   vdupq_n_s32(127)), 23))
 #endif
+static inline DNI_VECTOR dni_neon_load_part(const dn_real *p, unsigned n) {
+    dn_real part[DNI_LANES] = {0};
+    for (unsigned i = 0; i < n; i++) part[i] = p[i];
+    return DNI_NEON(ld1)(part);
+}
+
+static inline void dni_neon_store_part(dn_real *p, DNI_VECTOR v, unsigned n) {
+    dn_real part[DNI_LANES];
+    DNI_NEON(st1)(part, v);
+    for (unsigned i = 0; i < n; i++) p[i] = part[i];
+}
+
 #define DNI_INSTANCE neon
+#define DNI_LOAD_PART(p, n) dni_neon_load_part(p, n)
+#define DNI_STORE_PART(p, v, n) dni_neon_store_part(p, v, n)
 #define DNI_TARGET
 #define DNI_TILE_ROWS 8
 #define DNI_LOAD(p) DNI_NEON(ld1)(p)
@@ -2925,7 +2988,7 @@ static void dni_loss_gradient(const dn_net *net, const dn_workspace *workspace, 
                          batch, row, delta + row * outputs);
     if (!dni_loss_reaches_z(layer->activation, loss))
         dni_activate_backward(layer, z, p, delta, batch->count);
-    for (size_t i = 0; i < batch->count * outputs; i++) delta[i] *= share;
+    dni_arithmetic_of_this_machine()->scale(share, delta, batch->count * outputs);
 }
 
 /*
@@ -3167,8 +3230,8 @@ static void dni_penalty_gradient(const dn_real *w, size_t count, dn_penalty pena
 ### Backward, one layer
 */
 static void dni_add_rows(const dn_real *from, size_t rows, size_t columns, dn_real *sums) {
-    for (size_t b = 0; b < rows; b++)
-        for (size_t o = 0; o < columns; o++) sums[o] += from[b * columns + o];
+    const dni_arithmetic *arithmetic = dni_arithmetic_of_this_machine();
+    for (size_t b = 0; b < rows; b++) arithmetic->add(from + b * columns, sums, columns);
 }
 
 static void dni_dense_backward(const dn_net *net, const dn_layer *layer, const dn_real *inputs,
@@ -3205,7 +3268,7 @@ that the last bit can differ from `dn_backward` and `dn_optimizer_step` one afte
 static void dni_dense_descend(dn_net *net, const dn_layer *layer, const dn_real *inputs,
                               size_t rows, dn_real *dz, dn_real learning_rate) {
     const size_t in = layer->inputs, out = layer->outputs;
-    for (size_t i = 0; i < rows * out; i++) dz[i] *= -learning_rate;
+    dni_arithmetic_of_this_machine()->scale(-learning_rate, dz, rows * out);
     if (!layer->freeze_weights)
         dni_multiply(DN_AT_B, dn_matrix_view((dn_real *)(uintptr_t)inputs, rows, in),
                      dn_matrix_view(dz, rows, out),
@@ -3222,10 +3285,6 @@ dL/dz), and dL/dz after the activation's step. The input gradient is taken befor
 may change. What is done with dz, write the gradient or descend, is the caller's choice: one of
 `gradient` and `descending` is given.
 */
-static void dni_dropout_backward(const dn_real *mask, dn_real *delta, size_t count) {
-    for (size_t i = 0; i < count; i++) delta[i] *= mask[i];
-}
-
 static void dni_walk_back(const dn_net *net, dn_workspace *workspace, dn_loss loss,
                           const dn_batch *batch, dn_penalty penalty, dn_real *gradient,
                           dn_net *descending, dn_real learning_rate) {
@@ -3241,7 +3300,8 @@ static void dni_walk_back(const dn_net *net, dn_workspace *workspace, dn_loss lo
         const dn_real *inputs = l == 0 ? batch->inputs : workspace->a[l - 1];
         if (layer->kind == DN_LAYER_DROPOUT) {
             if (workspace->dropped)
-                dni_dropout_backward(workspace->z[l], delta, rows * layer->outputs);
+                dni_arithmetic_of_this_machine()->multiply(workspace->z[l], delta,
+                                                           rows * layer->outputs);
             continue;
         }
         if (l != last)
