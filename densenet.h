@@ -126,6 +126,12 @@ All of these are optional and are defined before the `#include`. `DN_REAL` and
 | `DN_ASSERT(condition)` | replaces `assert`; for errors of the programmer only |
 */
 
+/*
+# The interface
+
+All that a program has to know, subject by subject: what each function takes, what it
+gives, who owns the memory, and how it can fail. The reasons stand in the implementation.
+*/
 #ifndef DENSENET_H
 #define DENSENET_H
 
@@ -1341,7 +1347,7 @@ DNI_TARGET static inline DNI_VECTOR DNI_NAME(exp)(DNI_VECTOR x) {
     r = DNI_FNMA(n, DNI_SET(rest), r);
     DNI_VECTOR p = DNI_SET(c[0]);
     for (size_t i = 1; i < sizeof c / sizeof *c; i++) p = DNI_FMA(p, r, DNI_SET(c[i]));
-    p = DNI_FMA(DNI_MUL(r, r), p, DNI_ADD(r, DNI_SET(1)));
+    p = DNI_ADD(DNI_SET(1), DNI_FMA(DNI_MUL(r, r), p, r)); /* the small terms first */
     const DNI_VECTOR half =
         DNI_SUB(DNI_FMA(n, DNI_SET((dn_real)0.5), shifter), shifter); /* whole, near n / 2 */
     return DNI_MUL(DNI_MUL(p, DNI_POWER(half)), DNI_POWER(DNI_SUB(n, half)));
@@ -2229,12 +2235,17 @@ DN_API void dn_matrix_multiply(dn_product which, dn_matrix a, dn_matrix b, dn_ma
 ### Single numbers
 
 The same functions for one number are the portable instance's. The logarithm is only needed
-for single numbers, so that it can afford double precision. With x = 2^n m and m in
-[sqrt(1/2), sqrt(2)), and s = (m - 1)/(m + 1),
+for single numbers, so that it can afford double precision. With x = 2^n m, m in
+[sqrt(1/2), sqrt(2)), f = m - 1 and s = f / (2 + f),
 
-$$ \ln x = n \ln 2 + 2 \Big( s + \frac{s^3}{3} + \frac{s^5}{5} + \dots \Big) $$
+$$ \ln x = n \ln 2 + \ln(1 + f), \qquad
+   \ln(1 + f) = 2 \Big( s + \frac{s^3}{3} + \frac{s^5}{5} + \dots \Big) $$
 
-|s| is at most 0.172, so that each term adds a digit and a half; eleven terms suffice.
+|s| is at most 0.172, so that each term adds a digit and a half; twelve terms suffice. The
+first is rounded, which costs a bit; since 2 s = f - s f and f is exact, the sum is better taken as
+(Ng, 1993)
+
+    log(1 + f) = f - (f^2/2 - s (f^2/2 + R)),   R = 2 s^2 (1/3 + s^2/5 + ...)
 */
 static dn_real dni_exp(dn_real x) { return dni_exp_portable(x); }
 
@@ -2247,22 +2258,24 @@ static double dni_log_double(double x) {
         m *= 2;
         exponent--;
     }
-    const double s = (m - 1) / (m + 1), square = s * s, n = (double)exponent;
+    const double f = m - 1, s = f / (2 + f), square = s * s, half = 0.5 * f * f;
+    const double n = (double)exponent;
     double sum = 0;
-    for (int term = 23; term >= 3; term -= 2) sum = dni_fma(sum, square, 1.0 / term);
-    sum = dni_fma(2 * s * square, sum, 2 * s);
-    return dni_fma(n, 6.93147180369123816490e-01, dni_fma(n, 1.90821492927058770002e-10, sum));
+    for (int term = 25; term >= 3; term -= 2) sum = dni_fma(sum, square, 1.0 / term);
+    double less = dni_fma(-s, dni_fma(2 * square, sum, half), half);
+    less = dni_fma(-n, 1.90821492927058770002e-10, less);
+    return dni_fma(n, 6.93147180369123816490e-01, f - less); /* n ln 2 in two parts, as above */
 }
 
 static dn_real dni_log(dn_real x) { return (dn_real)dni_log_double((double)x); }
 
-/* log(1 + x), accurate for small x too: what is lost when 1 + x is rounded cancels in the
-   fraction x / (u - 1) (Kahan). */
+/* log(1 + x), accurate for small x too: what was lost when u = 1 + x was rounded, x - (u - 1),
+   is exact, and log(u + lost) = log(u) + lost / u nearly. */
 static dn_real dni_log1p(dn_real x) {
     const double u = 1 + (double)x;
     if (u == 1) return x;
     if (!(u > 0) || !dni_is_finite(u)) return (dn_real)dni_log_double(u);
-    return (dn_real)(dni_log_double(u) * ((double)x / (u - 1)));
+    return (dn_real)(dni_log_double(u) + ((double)x - (u - 1)) / u);
 }
 
 /* cos(x) for 0 <= x <= pi, by its series on [0, pi/2]; cos(x) = -cos(pi - x). */
@@ -6524,6 +6537,32 @@ A trained net is a few arrays of numbers, and a little to say about them. This c
 writes both into one file that other programs can read, and reads such files, whoever
 wrote them, without trusting a byte.
 
+```c
+dn_error error = {0};
+dn_net net = {0};
+if (dn_net_load(&net, "digits.safetensors", &error) != DN_OK) {
+    fprintf(stderr, "%s\n", error.message); // which tensor, and why
+    return 1;
+}
+dn_net_note(&net, "tested on", "10,000 images");
+if (dn_net_save(&net, "digits.safetensors", &error) != DN_OK) return 1;
+dn_net_free(&net);
+```
+
+It is built from the bottom: bytes, decimals, letters; then a parser for the header and the
+checks that make it trustworthy; then nets. Who wants the whole first may begin with
+"Loading" and "Writing".
+
+| section | gives |
+|---|---|
+| Numbers as bytes, Numbers as text, UTF-8 | the three alphabets of the file |
+| JSON, Reading the header | the list of tensors and the metadata |
+| Checking the layout, Opening a file | that no offset points astray |
+| What a net is, in words | the layers as one line of text |
+| Which tensor belongs to which layer, Filling in the numbers | tensors become parameters |
+| What else the metadata says, Loading | a net |
+| Writing, Saving without risk | a file |
+
 ### The format
 
 *safetensors* (Hugging Face, 2022) is the simplest of the formats in wide use. A file has
@@ -6545,7 +6584,37 @@ The header of a net 784-256-10 is, with line breaks added,
      "3.bias":   {"dtype": "F32", "shape": [10],       "data_offsets": [814080, 814120]}}
 
 There is nothing in it to be executed, nothing to be unpacked, and no number in it that
-the length of the file does not check.
+the length of the file does not check. The alternatives have more of each:
+
+| format | needs | its readers must beware of |
+|---|---|---|
+| pickle (PyTorch's .pt) | a Python interpreter | programs in the data, which it runs |
+| HDF5 (Keras' .h5) | a library of several hundred thousand lines | pointers all over the file |
+| ONNX | protocol buffers | a language of operators |
+| NumPy's .npz | zip and deflate | bombs: a kilobyte that unpacks to a gigabyte |
+| safetensors | a page of JSON | what this chapter checks |
+
+The smallest interesting file, of a net with two inputs and one sigmoid, byte by byte
+(metadata left out):
+
+    00  80 00 00 00 00 00 00 00   the header has 128 bytes
+    08  7b 22 30 2e 77 65 69 67   {"0.weig
+        ...                       ht":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},
+        ...                       "0.bias":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}
+        20 20 ...                 blanks up to a multiple of 8
+    88  00 00 00 3f               0.weight:  0.5
+        00 00 80 bf                         -1
+        00 00 80 3e               0.bias:    0.25
+
+In Python, without any library but NumPy, it is read by
+
+```python
+data = open("net.safetensors", "rb").read()
+size = int.from_bytes(data[:8], "little")
+header = json.loads(data[8:8 + size])
+start, end = header["0.weight"]["data_offsets"]
+weights = numpy.frombuffer(data[8 + size:][start:end], "<f4").reshape(header["0.weight"]["shape"])
+```
 
 The names are those of PyTorch: in an `nn.Sequential` every module has a number, and
 activations and dropout are modules like any other. So the net above has its dense layers
@@ -6571,6 +6640,10 @@ library as [inputs, outputs]: they are transposed on the way.
 A number is its bits, and bits are shifted into bytes, so that the order of the bytes in
 this machine's memory does not matter. `dni_put_bits` and `dni_get_bits` are the only
 places where memory becomes a number or a number memory.
+
+`dni_put_bits` writes the lowest 8 bits first; `dni_get_bits` reads them back. A
+compiler recognises both loops on a machine that keeps its numbers in this order anyway,
+and makes one load or store of each.
 */
 static void dni_put_bits(unsigned char *to, uint64_t bits, size_t bytes) {
     for (size_t i = 0; i < bytes; i++) to[i] = (unsigned char)(bits >> (8 * i) & 255);
@@ -6582,7 +6655,20 @@ static uint64_t dni_get_bits(const unsigned char *from, size_t bytes) {
     return bits;
 }
 
-/* The number whose IEEE 754 bits these are. */
+/*
+What the bits mean is IEEE 754 on every machine that the library knows, and `memcpy` is
+the way in which C and C++ both allow to look at a number as bits.
+
+| type | sign | exponent | mantissa | 1.0 is | -0.75 is |
+|---|---|---|---|---|---|
+| F64 | 1 | 11 | 52 | 3ff0000000000000 | bfe8000000000000 |
+| F32 | 1 | 8 | 23 | 3f800000 | bf400000 |
+| BF16 | 1 | 8 | 7 | 3f80 | bf40 |
+| F16 | 1 | 5 | 10 | 3c00 | ba00 |
+
+So a float is the double nearest to it without loss, and a BF16 is a float of which the
+lower half was cut off: to widen it, 16 zero bits are put behind it.
+*/
 static double dni_float_of(uint64_t bits) {
     const uint32_t word = (uint32_t)bits;
     float number;
@@ -6602,6 +6688,10 @@ static uint64_t dni_bits_of(double number) {
     return bits;
 }
 
+/*
+The other way, only the library's own type is needed: F32, or F64 where `DN_REAL` is
+`double`. A NaN keeps its bits, because no arithmetic touches it on the way.
+*/
 static uint64_t dni_real_bits(dn_real number) {
 #if DNI_REAL_IS_DOUBLE
     return dni_bits_of(number);
@@ -6631,6 +6721,10 @@ static double dni_half_of(uint64_t bits) {
 }
 
 /*
+*How we know that it is right:* `tests/test_files.c` reads one, minus two, the largest,
+the smallest and an infinite F16, some BF16 and an F64, written down as bytes;
+`tests/test_files_torch.py` reads whole nets in all four types.
+
 ### Numbers as text
 
 The metadata has decimal numbers: probabilities of dropout, means. `strtod` and `printf`
@@ -6645,6 +6739,13 @@ $$ q = \operatorname{round}(m / p), \qquad m / p = q + \frac{m - q p}{p} $$
 
 (Beyond 10^22 more than one step is needed, and the last bit of a double may be lost;
 that of a float never is.)
+
+For example 0.1 is m = 1, e = -1: 1 / 10 rounded is 0.1, as the compiler would have it.
+And 16777217e-1 is 1677721.7, though the float 16777217 does not exist: m stays an integer
+until the division.
+
+One step scales the number `high + low`, of which `low` is the part of a large m that
+a double cannot hold: m has up to 64 bits, a double 53.
 */
 static double dni_scale_step(double high, double low, double power, bool divide) {
     if (divide) {
@@ -6655,6 +6756,10 @@ static double dni_scale_step(double high, double low, double power, bool divide)
     return q + dni_fma(low, power, dni_fma(high, power, -q));
 }
 
+/*
+A step covers powers up to 10^22, which is 5^22 times a power of two, and 5^22 is the
+last power of five below 2^53. All float exponents need at most three steps.
+*/
 static double dni_scale_decimal(uint64_t mantissa, int exponent) {
     double number = (double)mantissa;
     double low = (double)(int64_t)(mantissa - (uint64_t)number);
@@ -6670,7 +6775,12 @@ static double dni_scale_decimal(uint64_t mantissa, int exponent) {
     return number;
 }
 
-/* Reads an optional sign, digits with at most one point, and an optional exponent. */
+/*
+The text is an optional minus sign, digits with at most one point, and an optional
+exponent. Eighteen digits go into m; more have no effect on a float or a double but for
+their number. Each pointer to a text moves behind what was read, so that parsers can be
+called one after the other; false leaves it where it was.
+*/
 static bool dni_parse_number(const char **text, double *number) {
     const char *at = *text;
     const bool negative = *at == '-';
@@ -6707,7 +6817,11 @@ static bool dni_parse_number(const char **text, double *number) {
     return true;
 }
 
-/* The shortest decimal that is read back as the same number. */
+/*
+To write a number, ask for one digit, then two, and so on until what is written reads
+back as the same number. 0.25 needs two digits, one third as a float eight, and 17
+suffice for every double. People read `dropout 0.1` in the file, not 0.100000001.
+*/
 static const char *dni_number_text(dn_real number, char text[40]) {
     for (int digits = 1; digits <= 17; digits++) {
         double back = 0;
@@ -6720,6 +6834,10 @@ static const char *dni_number_text(dn_real number, char text[40]) {
     return text;
 }
 
+/*
+Seeds and states are whole numbers up to 2^64 - 1, which a double cannot hold. The sum
+grows digit by digit, and the check stands before the multiplication that could overflow.
+*/
 static bool dni_parse_count(const char **text, uint64_t *count) {
     const char *at = *text;
     uint64_t sum = 0;
@@ -6735,6 +6853,10 @@ static bool dni_parse_count(const char **text, uint64_t *count) {
 }
 
 /*
+*How we know that it is right:* 200,000 floats of random bits go through text and come back,
+and so do 200,000 doubles of 17 digits; a file is written and read under a locale with
+decimal commas, where there is one.
+
 ### UTF-8
 
 A code point takes one to four bytes; the first tells how many, and each byte after it
@@ -6750,8 +6872,25 @@ starts with the bits 10.
 Two names that look alike must not be two different strings of bytes. So a code point
 must have its shortest form, and the surrogates d800 .. dfff, which only UTF-16 uses, must
 not occur.
+
+| bytes | would be | refused because |
+|---|---|---|
+| c3 28 | | the second byte does not start with 10 |
+| c0 af | 2f, a slash | one byte is enough; a filter for slashes would not see it |
+| e2 82 (end) | | the third byte is missing |
+| ed a0 80 | d800 | a surrogate |
+| f4 90 80 80 | 110000 | beyond the last code point |
+
+`dni_utf8_length` looks at one sequence: the number of its bytes, or 0 if there is no
+valid one. The mask of the first byte's own bits is a shift, 1f for two bytes, 0f for
+three, 07 for four.
+
+    euro sign, 20ac:  11100010 10000010 10101100
+                          0010   000010   101100   = 0010 0000 1010 1100
+
+A first byte 80 to bf would be the middle of a sequence; c0, c1 could only begin a code
+point that needs one byte, and f5 to ff one beyond 10ffff.
 */
-/* Bytes of the valid sequence that starts here; 0 if there is none. */
 static size_t dni_utf8_length(const char *text, size_t left) {
     static const uint32_t smallest[5] = {0, 0, 0x80, 0x800, 0x10000};
     const unsigned char *bytes = (const unsigned char *)text;
@@ -6768,6 +6907,10 @@ static size_t dni_utf8_length(const char *text, size_t left) {
     return code < smallest[length] || code > 0x10ffff || surrogate ? 0 : length;
 }
 
+/*
+The reverse, for code points that JSON spells as numbers. The caller has made sure that
+they are valid.
+*/
 static char *dni_utf8_put(char *to, uint32_t code) {
     const int more = code < 0x80 ? 0 : code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
     static const uint32_t marks[4] = {0, 0xc0, 0xe0, 0xf0};
@@ -6776,6 +6919,10 @@ static char *dni_utf8_put(char *to, uint32_t code) {
     return to;
 }
 
+/*
+Notes come from the user and go into a header that others must be able to read, so they
+are checked, too.
+*/
 static bool dni_is_utf8(const char *text) {
     size_t left = strlen(text);
     while (left > 0) {
@@ -6798,7 +6945,18 @@ functions that look at the next byte and know from it what must follow:
     array   = [ value , value ... ]
 
 There is no tree here. The reader of the header knows which value must stand where, asks
-for it, and gets it or an error with the place and what was expected there. Only a value
+for it, and gets it or an error with the place and what was expected there.
+
+| call | text, the next byte marked | result |
+|---|---|---|
+| expect '{' | ^{"shape":[2,3]} | taken |
+| key | {^"shape":[2,3]} | "shape", and the colon is taken |
+| expect '[' | {"shape":^[2,3]} | taken |
+| item, size | {"shape":[^2,3]} | true, 2 |
+| item, size | {"shape":[2^,3]} | true, 3: the comma is taken by item |
+| item | {"shape":[2,3^]} | false: the bracket is taken |
+| key | {"shape":[2,3]^} | NULL: the brace is taken |
+ Only a value
 that the reader does not know is passed over, and there arrays may be nested in arrays:
 it is the one function that calls itself, to a depth of 16, so that a megabyte of `[[[[`
 cannot exhaust the stack.
@@ -6820,6 +6978,11 @@ typedef struct dni_json {
     bool failed;      /* the error has been filled; nothing more is read */
 } dni_json;
 
+/*
+The first failure is the one that is reported: those after it are its consequences.
+After it `dni_json_peek` sees the end of the text, whatever is left of it, so that every
+loop below ends by itself and no caller needs to ask after each character.
+*/
 static bool dni_json_fail(dni_json *json, const char *expected) {
     if (!json->failed) {
         const unsigned char found = json->at < json->size ? (unsigned char)json->text[json->at] : 0;
@@ -6827,14 +6990,18 @@ static bool dni_json_fail(dni_json *json, const char *expected) {
         if (json->at >= json->size) (void)snprintf(shown, sizeof shown, "its end");
         else if (found > ' ' && found < 127) (void)snprintf(shown, sizeof shown, "'%c'", found);
         else (void)snprintf(shown, sizeof shown, "byte %02x", found);
-        (void)dni_fail(json->error, DN_ERROR_FORMAT, "%s: byte %zu of the header: expected %s, found %s",
-                       json->name, json->at, expected, shown);
+        (void)dni_fail(json->error, DN_ERROR_FORMAT,
+                       "%s: byte %zu of the header: expected %s, found %s", json->name, json->at,
+                       expected, shown);
     }
     json->failed = true;
     return false;
 }
 
-/* The next byte, or -1 at the end. */
+/*
+All other functions see the text through this one. It knows the end, so that nothing
+reads beyond it; -1 is no character, so that comparing with it is always false.
+*/
 static int dni_json_peek(const dni_json *json) {
     return json->at < json->size && !json->failed ? (unsigned char)json->text[json->at] : -1;
 }
@@ -6845,7 +7012,11 @@ static int dni_json_after_space(dni_json *json) {
     return c;
 }
 
-/* Takes the character if it is the next. */
+/*
+Two words make the grammar readable: `take` takes a character if it is the next, and
+says whether it was; `expect` makes it an error if it is not. Blanks may stand before
+both.
+*/
 static bool dni_json_take(dni_json *json, char wanted) {
     if (dni_json_after_space(json) != wanted) return false;
     json->at++;
@@ -6857,6 +7028,21 @@ static bool dni_json_expect(dni_json *json, char wanted) {
     return dni_json_take(json, wanted) || dni_json_fail(json, shown);
 }
 
+/*
+Escapes. Four hexadecimal digits are 16 bits, but Unicode has more: beyond ffff two
+escapes, a pair of *surrogates*, stand for one code point, ten bits in each.
+
+$$ c = \mathrm{10000}_{16} + (h - \mathrm{d800}_{16}) \cdot 2^{10} + (l - \mathrm{dc00}_{16}) $$
+
+    code = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)
+
+| text | high | low | code point |
+|---|---|---|---|
+| \u00e9 | | | e9, e with acute |
+| \ud83d\ude00 | d83d | de00 | 1f600, a smiling face |
+| \ud83d alone, \ude00 alone | | | refused |
+| \u0000 | | | refused: for C it would end the string |
+*/
 static bool dni_json_hex(dni_json *json, uint32_t *code) {
     *code = 0;
     for (int i = 0; i < 4; i++, json->at++) {
@@ -6869,9 +7055,9 @@ static bool dni_json_hex(dni_json *json, uint32_t *code) {
     return true;
 }
 
-/* What stands behind \u: a code point of up to 16 bits, or the first half of a pair of
-   surrogates, d800 + high ten bits, with \u and dc00 + low ten bits after it. Zero is
-   refused, because it would end the string for C. */
+/*
+`dni_json_code_point` has taken the backslash and the u already.
+*/
 static bool dni_json_code_point(dni_json *json, uint32_t *code) {
     if (!dni_json_hex(json, code)) return false;
     if (*code >= 0xd800 && *code <= 0xdbff) {
@@ -6889,12 +7075,17 @@ static bool dni_json_code_point(dni_json *json, uint32_t *code) {
     return *code != 0 || dni_json_fail(json, "no character 0 before this");
 }
 
+/*
+The other escapes are one letter each. The two strings below are a table: what is written,
+and, at the same place, what it means.
+*/
 static bool dni_json_escape(dni_json *json, char **to) {
     static const char letters[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
     const int c = dni_json_peek(json);
     const char *found = c > 0 ? strchr(letters, c) : NULL;
     uint32_t code = 0;
-    if (c != 'u' && found == NULL) return dni_json_fail(json, "one of \"\\/bfnrtu after a backslash");
+    if (c != 'u' && found == NULL)
+        return dni_json_fail(json, "one of \"\\/bfnrtu after a backslash");
     json->at++;
     if (c == 'u') {
         if (!dni_json_code_point(json, &code)) return false;
@@ -6905,7 +7096,12 @@ static bool dni_json_escape(dni_json *json, char **to) {
     return true;
 }
 
-/* A string, decoded in place and ended by a zero; NULL on failure. */
+/*
+A string is read sequence by sequence, each checked as UTF-8, and moved down to where the
+result ends. `to` can never overtake the reading, so that nothing is overwritten that was
+not read. Control characters must be escaped in JSON, a line break most of all: a string
+that lost its closing quote ends there.
+*/
 static const char *dni_json_string(dni_json *json) {
     if (!dni_json_take(json, '"')) {
         (void)dni_json_fail(json, "a string");
@@ -6931,8 +7127,16 @@ static const char *dni_json_string(dni_json *json) {
     return start;
 }
 
-/* The next key of an object whose '{' has been taken, up to and with its ':'. NULL at
-   its '}' or on failure. `first` is true before the first call. */
+/*
+Objects and arrays are read by loops of their users. `first` remembers whether a comma has
+to come before the next member.
+
+    bool first = true;
+    while ((key = dni_json_key(json, &first)) != NULL)   { ... the value of key ... }
+    while (dni_json_item(json, &first))                  { ... the item ... }
+
+Both end at the closing bracket and on failure, which the user finds in `json->failed`.
+*/
 static const char *dni_json_key(dni_json *json, bool *first) {
     if (dni_json_take(json, '}')) return NULL;
     if (!*first && !dni_json_expect(json, ',')) return NULL;
@@ -6941,7 +7145,9 @@ static const char *dni_json_key(dni_json *json, bool *first) {
     return key != NULL && dni_json_expect(json, ':') ? key : NULL;
 }
 
-/* Whether another item follows in an array whose '[' has been taken. */
+/*
+The same for an array, whose items have no keys.
+*/
 static bool dni_json_item(dni_json *json, bool *first) {
     if (dni_json_take(json, ']')) return false;
     if (!*first && !dni_json_expect(json, ',')) return false;
@@ -6949,7 +7155,11 @@ static bool dni_json_item(dni_json *json, bool *first) {
     return !json->failed;
 }
 
-/* A whole number that is not negative, without a leading zero. */
+/*
+Shapes and offsets are whole numbers, not negative, that fit a `size_t`. JSON allows
+`1e3` and `2.0`, too, but no writer of safetensors uses them, so that they are refused,
+as is a leading zero, which JSON itself forbids.
+*/
 static bool dni_json_size(dni_json *json, size_t *size) {
     const int first = dni_json_after_space(json);
     size_t sum = 0;
@@ -6968,13 +7178,19 @@ static bool dni_json_size(dni_json *json, size_t *size) {
     return true;
 }
 
+/*
+What is passed over must still be JSON, or two programs could disagree on where it ends.
+*/
 static size_t dni_json_digits(dni_json *json) {
     const size_t start = json->at;
     while (dni_json_peek(json) >= '0' && dni_json_peek(json) <= '9') json->at++;
     return json->at - start;
 }
 
-/* Any number: passed over, as the header has no use for it. */
+/*
+A number: an optional minus sign, digits without a leading zero, an optional fraction, an
+optional exponent.
+*/
 static bool dni_json_skip_number(dni_json *json) {
     if (dni_json_peek(json) == '-') json->at++;
     const bool zero = dni_json_peek(json) == '0';
@@ -6992,6 +7208,9 @@ static bool dni_json_skip_number(dni_json *json) {
     return true;
 }
 
+/*
+And any value. Each level of nesting is one call deeper.
+*/
 static bool dni_json_skip(dni_json *json, int depth) {
     static const char *const words[3] = {"true", "false", "null"};
     const int c = dni_json_after_space(json);
@@ -7012,19 +7231,30 @@ static bool dni_json_skip(dni_json *json, int depth) {
     }
     for (int i = 0; i < 3; i++) {
         const size_t length = strlen(words[i]);
-        if (json->size - json->at >= length && memcmp(json->text + json->at, words[i], length) == 0) {
-            json->at += length;
-            return true;
-        }
+        if (json->size - json->at < length) continue;
+        if (memcmp(json->text + json->at, words[i], length) != 0) continue;
+        json->at += length;
+        return true;
     }
     return dni_json_skip_number(json);
 }
 
 /*
+*How we know that it is right:* forty headers of `tests/test_files.c` are wrong in one place
+each, and the message must name the place and what was expected. `tests/test_files_hub.sh`
+lets another parser read what the library writes.
+
 ### Reading the header
 
 The header gives for each tensor its type, its shape and where its bytes begin and end,
 counted from the end of the header.
+
+The types are those of the format. Of most only the size matters, for checking that
+the file is whole; a layer is read from the four floating-point types.
+
+An opened file is three lists that point into it: its tensors, the pairs of its metadata,
+and the bytes of all numbers. Names and texts are those that the parser decoded in
+its copy of the header; the numbers stay where they are until a layer wants them.
 */
 enum { DNI_TENSOR_RANK = 8 };
 
@@ -7066,7 +7296,11 @@ static void dni_model_file_free(dni_model_file *file) {
     memset(file, 0, sizeof *file);
 }
 
-/* A name from a file as it can stand in a message: short, on one line. */
+/*
+Names from a file appear in messages. A hostile one could be a megabyte long, or hold
+line breaks and the codes that move a terminal's cursor. Only 60 bytes are shown,
+control characters as question marks, and no sequence of UTF-8 is cut in the middle.
+*/
 static const char *dni_printable(const char *name, char shown[64]) {
     size_t i = 0;
     for (; name[i] != '\0' && i < 60; i++)
@@ -7077,7 +7311,10 @@ static const char *dni_printable(const char *name, char shown[64]) {
     return shown;
 }
 
-/* Room for one more item of a list; the list, or NULL when there is no memory. */
+/*
+The lists grow by doubling. A header of N bytes cannot describe more than N / 50 tensors,
+so that the memory for them is bounded by the header that is really there.
+*/
 static void *dni_list_room(void *list, size_t count, size_t *capacity, size_t item) {
     size_t larger, bytes;
     if (count < *capacity) return list;
@@ -7094,6 +7331,10 @@ static bool dni_no_memory(dni_json *json) {
     return false;
 }
 
+/*
+`__metadata__` maps texts to texts. Two values for one key would leave open which of them
+counts, and different programs would choose differently.
+*/
 static bool dni_read_metadata(dni_json *json, dni_model_file *file) {
     bool first = true;
     const char *key, *value;
@@ -7117,6 +7358,10 @@ static bool dni_read_metadata(dni_json *json, dni_model_file *file) {
     return !json->failed;
 }
 
+/*
+A shape is a list of sizes; an empty one is a single number. The product of the sizes is
+made with the overflow check of chapter 1, for it will be compared with a number of bytes.
+*/
 static bool dni_read_shape(dni_json *json, dni_tensor *tensor) {
     bool first = true;
     tensor->count = 1;
@@ -7132,12 +7377,18 @@ static bool dni_read_shape(dni_json *json, dni_tensor *tensor) {
     return !json->failed;
 }
 
+/*
+The offsets are a pair: first byte, and the byte behind the last.
+*/
 static bool dni_read_offsets(dni_json *json, dni_tensor *tensor) {
     return dni_json_expect(json, '[') && dni_json_size(json, &tensor->start) &&
            dni_json_expect(json, ',') && dni_json_size(json, &tensor->end) &&
            dni_json_expect(json, ']');
 }
 
+/*
+The type must be a known one, because without its size the tensor could not be checked.
+*/
 static bool dni_read_type(dni_json *json, dni_tensor *tensor) {
     static const struct {
         const char *type;
@@ -7158,7 +7409,10 @@ static bool dni_read_type(dni_json *json, dni_tensor *tensor) {
     return dni_json_fail(json, "a known dtype before this");
 }
 
-/* { "dtype": ..., "shape": ..., "data_offsets": ... }, in any order, each once. */
+/*
+A tensor has three fields, in any order, each once. Fields that a later version of the
+format may add are passed over.
+*/
 static bool dni_read_tensor(dni_json *json, dni_tensor *tensor) {
     static const char *const fields[3] = {"dtype", "shape", "data_offsets"};
     bool seen[3] = {false, false, false}, first = true;
@@ -7180,6 +7434,11 @@ static bool dni_read_tensor(dni_json *json, dni_tensor *tensor) {
     return true;
 }
 
+/*
+The header is one object, and its first byte the opening brace: the format says so, so
+that the kind of file can be seen without parsing. Behind the closing brace there is only
+padding.
+*/
 static bool dni_read_header(dni_json *json, dni_model_file *file) {
     bool first = true;
     const char *key;
@@ -7207,11 +7466,27 @@ static bool dni_read_header(dni_json *json, dni_model_file *file) {
 /*
 ### Checking the layout
 
-Each of these could make a careless reader crash, or read what is not there: bytes that
-are not a whole number of elements, a tensor behind the end of the file, two tensors that
-share bytes, bytes that belong to no tensor (a place to hide things), two tensors of one
-name. Sorted by where they begin, the tensors must join without a gap from the first byte
-to the last; sorted by name, no two neighbours may be equal.
+A file may be damaged, or made to do damage. What it can try, and what stops it:
+
+| the file says | a careless reader | stopped by |
+|---|---|---|
+| a header of 2^63 bytes | allocates it, or overflows | the comparison with the file's length |
+| 10,000 opening brackets | runs out of stack | the bound on the depth |
+| shape [2^32, 2^32] and 0 bytes | computes a product of 0, writes 2^64 numbers | checked products |
+| offsets beyond the end | reads other memory, and saves it in the next file | comparison |
+| start behind end | a length of nearly 2^64 | comparison |
+| overlapping tensors | two layers that change together | sorting by place |
+| a hole | hides bytes from every check | sorting by place |
+| two tensors of one name | which one counts? | sorting by name |
+| "layers": "1, 999999999 relu" | allocates gigabytes | tensors are compared first |
+| a name with line breaks | writes lines of its own into a log | `dni_printable` |
+
+This section checks the layout. Sorted by where they begin, the tensors must join without
+a gap from the first byte to the last; sorted by name, no two neighbours may be equal.
+
+Two orders for `qsort`. Both are total: where two tensors begin at the same place (one of
+them must then be empty), their ends and names decide, so that the result does not
+depend on the order in the file.
 */
 static int dni_by_name(const void *a, const void *b) {
     return strcmp(((const dni_tensor *)a)->name, ((const dni_tensor *)b)->name);
@@ -7224,6 +7499,13 @@ static int dni_by_place(const void *a, const void *b) {
     return strcmp(x->name, y->name);
 }
 
+/*
+For one tensor by itself: its end is in the file, and its bytes are what type and shape
+make. Bytes beyond the end are reported as a truncated file, which is what it nearly
+always is: an interrupted download, a full disk.
+
+    0 <= start <= end <= data_size,   end - start = size of an element * product of the shape
+*/
 static dn_status dni_check_tensor(const dni_model_file *file, const dni_tensor *tensor,
                                   dn_error *error) {
     char shown[64];
@@ -7242,6 +7524,19 @@ static dn_status dni_check_tensor(const dni_model_file *file, const dni_tensor *
     return DN_OK;
 }
 
+/*
+And for all of them together.
+
+    bytes   0        802816 803840        814080 814120
+            |0.weight|0.bias|  3.weight   |3.bias|      reached: 0, 802816, 803840, ...
+
+| found at a start | means |
+|---|---|
+| start = reached | right: the tensor begins where the one before it ended |
+| start > reached | a hole of bytes that nobody would look at |
+| start < reached | two tensors share bytes |
+| reached < data_size at the end | bytes behind the last tensor |
+*/
 static dn_status dni_check_layout(dni_model_file *file, dn_error *error) {
     char shown[64];
     size_t reached = 0;
@@ -7278,11 +7573,21 @@ nearly always give an absurd length, so that one is met with a guess at what the
 */
 enum { DNI_HEADER_LIMIT = 1 << 20 };
 
-/* For dni_read_all: do not read on when the first bytes cannot be a header's length. */
+/*
+While a stream is read, nothing is known of its length. But its first 8 bytes tell whether
+reading on makes sense: this function (see `dni_read_all` in chapter 12) stops it when
+they cannot be a header's length, so that a film of 30 gigabytes is left after 64
+kilobytes.
+*/
 static size_t dni_model_extent(const unsigned char *bytes, size_t size) {
     return size >= 8 && dni_get_bits(bytes, 8) > 100000000 ? 8 : SIZE_MAX;
 }
 
+/*
+A file that is something else gets a sentence that says so. The commonest are PyTorch's own
+`.pt` archives: they are zip files with pickled Python objects inside, which a program in C
+cannot read and no program should.
+*/
 static dn_status dni_not_model(const dni_content *content, uint64_t length, size_t limit,
                                dn_error *error) {
     const char *what = dni_recognise(content->bytes, content->size);
@@ -7302,6 +7607,11 @@ static dn_status dni_not_model(const dni_content *content, uint64_t length, size
                     content->name, (unsigned long long)length, content->size - 8);
 }
 
+/*
+Opening, then, is: compare the length, copy the header for the parser, read it, check the
+layout. After it every offset and every size in `file` can be relied on, and the functions
+below do not check them again.
+*/
 static dn_status dni_model_file_open(dni_model_file *file, size_t limit, dn_error *error) {
     const dni_content *content = &file->content;
     const uint64_t length = content->size < 8 ? 0 : dni_get_bits(content->bytes, 8);
@@ -7327,7 +7637,10 @@ static dn_status dni_model_file_open(dni_model_file *file, size_t limit, dn_erro
     return dni_check_layout(file, error);
 }
 
-/* The value of a key of the metadata, or NULL. */
+/*
+Metadata and tensors are found by their names. The lists are short, so that looking at one
+item after the other is fast enough.
+*/
 static const char *dni_metadata(const dni_model_file *file, const char *key) {
     for (size_t i = 0; i < file->note_count; i++)
         if (strcmp(file->notes[i].key, key) == 0) return file->notes[i].value;
@@ -7343,8 +7656,9 @@ static const dni_tensor *dni_find_tensor(const dni_model_file *file, const char 
 /*
 *How we know that it is right:* `tests/test_files.c` damages a file in every way of the
 list above and some more, cuts it off at every byte, replaces every byte of its header,
-and checks that each refusal says why. `tests/fuzz/fuzz_safetensors.c` has been fed with
-some hundred million invented files.
+and checks that each refusal says why. `tests/fuzz/fuzz_safetensors.c` invents files by the
+million, guided by which branches they reach, under the sanitizers for memory and
+undefined behaviour; the test suite replays its seeds.
 
 ### What a net is, in words
 
@@ -7354,6 +7668,14 @@ The metadata describes the layers in a line that people can read as well:
 
 The first number counts the inputs; a dense layer has its outputs and its activation, a
 custom one as `custom:NAME`; `frozen`, `frozen_weights` or `frozen_biases` may follow.
+
+    net        = inputs { ", " layer }
+    layer      = outputs " " activation [ " frozen" | " frozen_weights" | " frozen_biases" ]
+               | "dropout " probability
+    activation = "linear" | "relu" | ... | "custom" [ ":" name ]
+
+The name of a custom activation becomes a word of this line, so that it must be one: no
+blank, no comma. The same rule serves for reading: what is not a word ends it.
 */
 static bool dni_is_word(const char *name) {
     size_t length = 0;
@@ -7365,7 +7687,9 @@ static bool dni_is_word(const char *name) {
     return length > 0 && length < 64;
 }
 
-/* "relu", or "custom:NAME", or "custom" if it has no name. */
+/*
+Writing the line, with `dni_text_add` of chapter 3.
+*/
 static void dni_activation_text(dni_text *text, const dn_layer *layer) {
     dni_text_add(text, "%s", dni_activation_names[layer->activation]);
     if (layer->activation == DN_CUSTOM && layer->custom->name != NULL)
@@ -7394,6 +7718,11 @@ static void dni_layers_text(dni_text *text, const dn_net *net) {
 The parser of that line makes a *plan*: a net with layers but without parameters. Memory
 for parameters is taken only when the tensors of the file have been compared with the
 plan, so that a line that promises a billion weights costs nothing.
+
+    text:  "784, 256 relu, dropout 0.25, 10 softmax"
+    plan:  inputs 784 | dense 784 x 256, at 0 | dropout | dense 256 x 10, at 200960
+
+Each of the parsers below moves `*at` behind what it has read.
 */
 static bool dni_take_word(const char **at, const char *word) {
     const size_t length = strlen(word);
@@ -7402,6 +7731,10 @@ static bool dni_take_word(const char **at, const char *word) {
     return true;
 }
 
+/*
+A layer of a plan gets the places of its weights and biases in the vector of parameters, as
+`dn_net_layer` would give them; all products and sums are checked.
+*/
 static dn_status dni_plan_add(dn_net *plan, const dn_layer *layer, dn_error *error) {
     size_t weights, parameters, total;
     dn_layer *layers = (dn_layer *)dni_grow(plan->layers, plan->layer_count * sizeof *layers,
@@ -7424,7 +7757,10 @@ static dn_status dni_plan_add(dn_net *plan, const dn_layer *layer, dn_error *err
     return DN_OK;
 }
 
-/* "relu", "custom:NAME" ... at *at; custom ones are looked up in what the caller gave. */
+/*
+An activation is looked up among the library's, and if it is a custom one, by its name among
+those that the caller gave: a function cannot be stored in a file.
+*/
 static bool dni_parse_activation(const char **at, const dn_loading *how, dn_layer *layer) {
     char word[80];
     size_t length = strcspn(*at, " ,");
@@ -7448,6 +7784,9 @@ static bool dni_parse_activation(const char **at, const dn_loading *how, dn_laye
     return false;
 }
 
+/*
+One layer, from its comma on.
+*/
 static bool dni_parse_layer(const char **at, size_t outputs_before, const dn_loading *how,
                             dn_layer *layer) {
     uint64_t outputs = 0;
@@ -7472,6 +7811,10 @@ static bool dni_parse_layer(const char **at, size_t outputs_before, const dn_loa
     return true;
 }
 
+/*
+And the whole line. A custom activation that is not known is the one error here that is
+nobody's fault, so that it has its own sentence.
+*/
 static dn_status dni_plan_from_text(dn_net *plan, const char *text, const char *name,
                                     const dn_loading *how, dn_error *error) {
     const char *at = text;
@@ -7496,11 +7839,16 @@ static dn_status dni_plan_from_text(dn_net *plan, const char *text, const char *
         if (status != DN_OK) return status;
     }
     if (ok && plan->parameter_count > 0) return DN_OK;
-    return dni_fail(error, DN_ERROR_FORMAT, "%s: the layers in its metadata make no sense from '%s'",
-                    name, dni_printable(at, shown));
+    return dni_fail(error, DN_ERROR_FORMAT,
+                    "%s: the layers in its metadata make no sense from '%s'", name,
+                    dni_printable(at, shown));
 }
 
 /*
+*How we know that it is right:* `tests/test_files.c` writes a net of all kinds of layers
+and gets the same back, the probability of dropout to the last bit, and gives fourteen
+lines that make no sense.
+
 ### Which tensor belongs to which layer
 
 The tensors of a net have the names prefix + number + `.weight` or `.bias`. The prefix is
@@ -7515,6 +7863,15 @@ typedef struct dni_part {
     bool is_bias;
 } dni_part;
 
+/*
+| name | prefix | number | |
+|---|---|---|---|
+| 0.weight | | 0 | weights |
+| 10.bias | | 10 | biases |
+| body.3.weight | body. | 3 | weights |
+| fc2.weight | fc | 2 | weights |
+| 1.running_mean, embedding.weight | | | none of a dense layer |
+*/
 static bool dni_is_part(const dni_tensor *tensor, dni_part *part) {
     const char *name = tensor->name, *dot = strrchr(name, '.');
     if (dot == NULL || (strcmp(dot, ".weight") != 0 && strcmp(dot, ".bias") != 0)) return false;
@@ -7526,6 +7883,9 @@ static bool dni_is_part(const dni_tensor *tensor, dni_part *part) {
     return dot > digits && dni_parse_count(&digits, &part->number);
 }
 
+/*
+The order of the layers; of one layer, weights come before biases.
+*/
 static int dni_by_number(const void *a, const void *b) {
     const dni_part *x = (const dni_part *)a, *y = (const dni_part *)b;
     if (x->number != y->number) return x->number < y->number ? -1 : 1;
@@ -7533,15 +7893,24 @@ static int dni_by_number(const void *a, const void *b) {
     return strcmp(x->tensor->name, y->tensor->name); /* 2.weight and 02.weight */
 }
 
-/* Whether the prefix is the one that was asked for. */
+/*
+When a file holds two nets, an encoder and a decoder for example, the caller chooses one
+by its prefix.
+*/
 static bool dni_has_prefix(const dni_part *part, const char *prefix) {
     return prefix == NULL || (strlen(prefix) == part->prefix &&
                               strncmp(part->tensor->name, prefix, part->prefix) == 0);
 }
 
-/* The tensors of the layers, in order; [file->tensor_count] have room in `parts`. */
-static dn_status dni_find_parts(const dni_model_file *file, const dn_loading *how, bool is_checkpoint,
-                                dni_part *parts, size_t *count, dn_error *error) {
+/*
+All parts are collected, then sorted. What is not a part is an *extra* tensor. To ignore
+it silently would be wrong as a rule: the running means of a batch normalisation belong to
+a net that this library cannot compute. So it is refused unless the caller says
+otherwise. (`trainer.` marks the tensors of chapter 14.)
+*/
+static dn_status dni_find_parts(const dni_model_file *file, const dn_loading *how,
+                                bool is_checkpoint, dni_part *parts, size_t *count,
+                                dn_error *error) {
     char shown[64];
     *count = 0;
     for (size_t i = 0; i < file->tensor_count; i++) {
@@ -7571,7 +7940,11 @@ static dn_status dni_find_parts(const dni_model_file *file, const dn_loading *ho
     return DN_OK;
 }
 
-/* When only the shapes are known: the plan that they make. */
+/*
+When a file has neither metadata nor a described net to go by, the shapes alone tell the
+sizes: weights of [256, 784] are a layer from 784 to 256. Only the activations cannot be
+seen; the caller gives them in `dn_loading`.
+*/
 static dn_status dni_plan_from_shapes(dn_net *plan, const char *name, const dn_loading *how,
                                       const dni_part *parts, size_t count, dn_error *error) {
     char shown[64];
@@ -7600,11 +7973,17 @@ static dn_status dni_plan_from_shapes(dn_net *plan, const char *name, const dn_l
 }
 
 /*
+*How we know that it is right:* files of fourteen layers, of a prefix, of two prefixes, of
+numbers that occur twice, without a bias, without a weight, with a tensor too many.
+
 ### Filling in the numbers
 
 `dni_unpack` takes a tensor [rows, columns] out of the file, from whichever type, to where
 the element (r, c) is `to[r * row_step + c * column_step]`: with the steps exchanged, it
 transposes.
+
+    plain:       row_step = columns, column_step = 1
+    transposed:  row_step = 1,       column_step = rows
 */
 static bool dni_is_float_type(const dni_tensor *tensor) {
     const char *type = tensor->type;
@@ -7628,21 +8007,26 @@ static void dni_unpack(const dni_model_file *file, const dni_tensor *tensor, siz
         }
 }
 
-/* Compares a tensor with the shape that a layer needs; columns is 0 for a vector. */
+/*
+A layer's weights are [outputs, inputs] in the file, its biases [outputs]. When they are
+not, the message has both shapes: most often it is another net's file.
+*/
 static dn_status dni_check_shape(const dni_model_file *file, const dni_tensor *tensor, size_t layer,
                                  size_t rows, size_t columns, dn_error *error) {
     char shown[64], needs[60];
     const size_t rank = columns > 0 ? 2 : 1;
     if (!dni_is_float_type(tensor))
-        return dni_fail(error, DN_ERROR_FORMAT, "%s: tensor '%s' has type %s, expected F32 (or F64, "
-                        "F16, BF16)", file->content.name, dni_printable(tensor->name, shown),
-                        tensor->type);
-    if (tensor->rank == rank && tensor->shape[0] == rows && (rank == 1 || tensor->shape[1] == columns))
+        return dni_fail(error, DN_ERROR_FORMAT,
+                        "%s: tensor '%s' has type %s, expected F32 (or F64, F16, BF16)",
+                        file->content.name, dni_printable(tensor->name, shown), tensor->type);
+    if (tensor->rank == rank && tensor->shape[0] == rows &&
+        (rank == 1 || tensor->shape[1] == columns))
         return DN_OK;
     if (rank == 2) (void)snprintf(needs, sizeof needs, "[%zu, %zu]", rows, columns);
     else (void)snprintf(needs, sizeof needs, "[%zu]", rows);
     if (tensor->rank == 2)
-        return dni_fail(error, DN_ERROR_SHAPE, "%s: tensor '%s' has shape [%zu, %zu], layer %zu needs %s",
+        return dni_fail(error, DN_ERROR_SHAPE,
+                        "%s: tensor '%s' has shape [%zu, %zu], layer %zu needs %s",
                         file->content.name, dni_printable(tensor->name, shown), tensor->shape[0],
                         tensor->shape[1], layer, needs);
     return dni_fail(error, DN_ERROR_SHAPE,
@@ -7651,8 +8035,18 @@ static dn_status dni_check_shape(const dni_model_file *file, const dni_tensor *t
                     tensor->count, layer, needs);
 }
 
-/* Walks plan and parts side by side. With `parameters` NULL it only checks, so that memory
-   need not be taken for a plan that does not fit the file. */
+/*
+Plan and parts are walked side by side, twice: the first time, with `parameters` NULL, only
+to compare; the second time to fill in. Memory for the parameters is taken in between.
+
+| in the plan | in the parts | then |
+|---|---|---|
+| dense | weight, bias | both are compared, or copied |
+| dense | weight | the biases are zero (`bias=False` in PyTorch) |
+| dense | nothing, or a bias alone | refused: the layer is missing |
+| dropout | | passed over: it has no parameters |
+| nothing | weight | refused: a layer too many |
+*/
 static dn_status dni_match(const dni_model_file *file, const dn_net *plan, const dni_part *parts,
                            size_t count, dn_real *parameters, dn_error *error) {
     size_t next = 0;
@@ -7662,7 +8056,8 @@ static dn_status dni_match(const dni_model_file *file, const dn_net *plan, const
         const dn_layer *layer = &plan->layers[l];
         if (layer->kind != DN_LAYER_DENSE) continue;
         if (next == count || parts[next].is_bias)
-            return dni_fail(error, DN_ERROR_FORMAT, "%s: there are no weights for layer %zu (%zu x %zu)",
+            return dni_fail(error, DN_ERROR_FORMAT,
+                            "%s: there are no weights for layer %zu (%zu x %zu)",
                             file->content.name, l, layer->inputs, layer->outputs);
         const dni_part *weight = &parts[next++];
         const bool biased = next < count && parts[next].number == weight->number;
@@ -7688,7 +8083,19 @@ static dn_status dni_match(const dni_model_file *file, const dn_net *plan, const
 }
 
 /*
+*How we know that it is right:* a file of the numbers 1, 2, 3 ... is loaded, and the parameters
+must be them in the transposed order; in `tests/test_files_torch.py` the outputs of whole
+nets agree to a millionth, in both directions.
+
 ### What else the metadata says
+
+Loss, normalisation and seed are words and numbers of one line each. They do not change
+what the net computes from its inputs, but what has to be done to the inputs before, and
+what `dn_evaluate` measures.
+
+Words for the enumerations, in their order, and the keys that the library keeps for
+itself. A word that is not in the list is an error and no default: a file of a later version
+may mean something that this one does not know.
 */
 static const char *const dni_normalization_names[] = {"none", "255", "sample", "feature"};
 static const char *const dni_loss_names[] = {"default", "cross_entropy", "binary_cross_entropy",
@@ -7697,7 +8104,10 @@ static const char *const dni_own_keys[] = {
     "format", "densenet", "layers", "classes", "normalization", "mean", "deviation",
     "loss", "seed", "random", "checkpoint", "training", "crc32", "__metadata__"};
 
-/* The place of a word in a list, or `count`. */
+/*
+Looking up a word gives its place, which is the value of the enumeration, or the length of
+the list.
+*/
 static size_t dni_find_word(const char *const *list, size_t count, const char *word) {
     size_t i = 0;
     while (i < count && (word == NULL || strcmp(list[i], word) != 0)) i++;
@@ -7712,6 +8122,12 @@ static bool dni_is_own_key(const char *key) {
 /*
 Notes are kept in the net as they would stand in the header: key, zero, value, zero, and
 so on, in one block.
+
+    notes:  d a t a 0 M N I S T 0 n a m e s 0 z e r o , o n e 0
+            key       value       key         value
+
+Few notes are ever kept, and they are only looked up by people's programs, so that a search
+from the beginning is good enough, and one block is easy to copy and to free.
 */
 static const char *dni_find_note(const dn_net *net, const char *key) {
     for (const char *at = net->notes; at != NULL && at < net->notes + net->notes_size;) {
@@ -7740,6 +8156,10 @@ static bool dni_add_note(dn_net *net, const char *key, const char *value) {
     return true;
 }
 
+/*
+`dn_net_note` is one of the building calls: it leaves its error in the net. It refuses
+the library's own keys, because the file has one metadata for both.
+*/
 DN_API void dn_net_note(dn_net *net, const char *key, const char *value) {
     if (net->error.status != DN_OK) return;
     if (!dni_is_utf8(key) || (value != NULL && !dni_is_utf8(value)) || dni_is_own_key(key)) {
@@ -7763,26 +8183,36 @@ DN_API void dn_net_note(dn_net *net, const char *key, const char *value) {
     net->notes_size -= size;
 }
 
-/* "0.5 1.25 ..." as `count` numbers. */
+/*
+The means and deviations of `DN_NORMALIZE_FEATURE` are lists of decimals, separated by a
+blank. They stand in the metadata and not among the tensors, so that the tensors of the file
+are exactly those that PyTorch's net expects.
+*/
 static bool dni_parse_list(const char *text, size_t count, dn_real *numbers) {
     for (size_t i = 0; i < count; i++) {
         double number = 0;
-        if ((i > 0 && !dni_take_word(&text, " ")) || !dni_parse_number(&text, &number)) return false;
+        if (i > 0 && !dni_take_word(&text, " ")) return false;
+        if (!dni_parse_number(&text, &number)) return false;
         if (!(fabs(number) <= (double)DNI_REAL_MAX)) return false;
         numbers[i] = (dn_real)number;
     }
     return *text == '\0';
 }
 
+/*
+Without them the net would be useless, so that their absence is an error.
+*/
 static dn_status dni_read_statistics(dn_net *plan, const dni_model_file *file, dn_error *error) {
     const char *mean = dni_metadata(file, "mean"), *deviation = dni_metadata(file, "deviation");
     /* Two bytes at least for each number: no more is allocated than the header justifies. */
-    const bool plausible = mean != NULL && deviation != NULL && strlen(mean) / 2 + 1 >= plan->inputs;
+    const bool plausible =
+        mean != NULL && deviation != NULL && strlen(mean) / 2 + 1 >= plan->inputs;
     if (plausible) {
         plan->mean = (dn_real *)dni_allocate(plan->inputs, sizeof(dn_real));
         plan->deviation = (dn_real *)dni_allocate(plan->inputs, sizeof(dn_real));
         if (plan->mean == NULL || plan->deviation == NULL)
-            return dni_fail(error, DN_ERROR_MEMORY, "%s: no memory for the means", file->content.name);
+            return dni_fail(error, DN_ERROR_MEMORY, "%s: no memory for the means",
+                            file->content.name);
     }
     if (plausible && dni_parse_list(mean, plan->inputs, plan->mean) &&
         dni_parse_list(deviation, plan->inputs, plan->deviation))
@@ -7792,13 +8222,18 @@ static dn_status dni_read_statistics(dn_net *plan, const dni_model_file *file, d
                     file->content.name, plan->inputs);
 }
 
+/*
+The rest of the metadata. What is not the library's is a note of the user's, and goes into
+the net, to be saved with it again.
+*/
 static dn_status dni_read_notes(dn_net *plan, const dni_model_file *file, dn_error *error) {
     const char *seed = dni_metadata(file, "seed"), *random = dni_metadata(file, "random");
     const char *loss = dni_metadata(file, "loss");
     const char *normalization = dni_metadata(file, "normalization");
     const size_t loss_found = dni_find_word(dni_loss_names, 4, loss);
     const size_t normalization_found = dni_find_word(dni_normalization_names, 4, normalization);
-    bool ok = (loss == NULL || loss_found < 4) && (normalization == NULL || normalization_found < 4);
+    bool ok = loss == NULL || loss_found < 4;
+    ok = ok && (normalization == NULL || normalization_found < 4);
     if (ok && loss != NULL) plan->loss = (dn_loss)loss_found;
     if (ok && normalization != NULL) plan->normalization = (dn_normalization)normalization_found;
     ok = ok && (seed == NULL || (dni_parse_count(&seed, &plan->seed) && *seed == '\0'));
@@ -7811,7 +8246,8 @@ static dn_status dni_read_notes(dn_net *plan, const dni_model_file *file, dn_err
     for (size_t i = 0; i < file->note_count; i++)
         if (!dni_is_own_key(file->notes[i].key) &&
             !dni_add_note(plan, file->notes[i].key, file->notes[i].value))
-            return dni_fail(error, DN_ERROR_MEMORY, "%s: no memory for its notes", file->content.name);
+            return dni_fail(error, DN_ERROR_MEMORY, "%s: no memory for its notes",
+                            file->content.name);
     return plan->normalization == DN_NORMALIZE_FEATURE ? dni_read_statistics(plan, file, error)
                                                        : DN_OK;
 }
@@ -7822,6 +8258,37 @@ static dn_status dni_read_notes(dn_net *plan, const dni_model_file *file, dn_err
 Three sources for the plan: the net that the caller has described; the file's metadata;
 the shapes. Then the same steps for all of them: find the tensors, compare, take memory,
 fill in, and only when nothing can fail any more, change the caller's net.
+
+A file of PyTorch's says nothing of activations. So the caller describes the net, and the
+file has to fit:
+
+```c
+dn_net net = {0};
+dn_error error = {0};
+dn_net_init(&net, 784, 1);
+dn_net_dense(&net, 256, DN_RELU);
+dn_net_dropout(&net, (dn_real)0.25);
+dn_net_dense(&net, 10, DN_SOFTMAX);
+if (dn_net_load(&net, "from_pytorch.safetensors", &error) != DN_OK) puts(error.message);
+dn_net_free(&net);
+```
+
+or only its activations, and the shapes tell the rest:
+
+```c
+dn_loading how = {0};
+dn_net net = {0};
+dn_error error = {0};
+how.infer = true;
+how.hidden = DN_RELU;
+how.last = DN_SOFTMAX;
+if (dn_net_load_as(&net, "from_pytorch.safetensors", &how, &error) != DN_OK) puts(error.message);
+dn_net_free(&net);
+```
+
+A net that PyTorch trained to be followed by `CrossEntropyLoss` has no softmax of its own:
+its last layer gives logits. Loaded with `DN_SOFTMAX`, it gives probabilities; the
+largest is the same.
 
 When a net was described *and* the file has our metadata, their activations must agree:
 the wrong activation gives plausible nonsense.
@@ -7850,6 +8317,10 @@ static bool dni_same_activations(const dn_net *net, const char *described) {
     return true;
 }
 
+/*
+The net's own layers are the plan when they have been described; its loss, and how its
+inputs are normalised, stay as they are unless the file is ours and says otherwise.
+*/
 static dn_status dni_make_plan(dn_net *plan, const dn_net *net, const dni_model_file *file,
                                const dn_loading *how, const dni_part *parts, size_t count,
                                dn_error *error) {
@@ -7880,7 +8351,11 @@ static dn_status dni_make_plan(dn_net *plan, const dn_net *net, const dni_model_
     return status == DN_OK && ours ? dni_read_notes(plan, file, error) : status;
 }
 
-/* Replaces the caller's net, or what the file says of it when it was described. */
+/*
+At last the net is changed. A described one keeps its layers and its block of parameters, to
+which a workspace or a trainer may point; the new parameters are copied into it. One
+that was empty becomes the plan. What is replaced goes into `plan`, to be freed with it.
+*/
 static void dni_adopt(dn_net *net, dn_net *plan, bool ours) {
     if (net->layer_count == 0) {
         dn_net_free(net);
@@ -7899,10 +8374,18 @@ static void dni_adopt(dn_net *net, dn_net *plan, bool ours) {
     *plan = old; /* so that freeing the plan frees what was replaced */
 }
 
+/*
+    parts    find the tensors of layers           nothing allocated but the list
+    plan     net, metadata or shapes              checked against the parts
+    memory   parameters, as many as the plan has  all of them are in the file
+    fill     dni_match once more                  cannot fail now
+    adopt    the caller's net                     the only change to it
+*/
 static dn_status dni_net_from_file(dn_net *net, const dni_model_file *file, const dn_loading *how,
                                    dn_error *error) {
     const bool is_checkpoint = dni_metadata(file, "checkpoint") != NULL;
-    const bool ours = dni_metadata(file, "densenet") != NULL && dni_metadata(file, "layers") != NULL;
+    const bool ours =
+        dni_metadata(file, "densenet") != NULL && dni_metadata(file, "layers") != NULL;
     size_t count = 0;
     dn_net plan;
     memset(&plan, 0, sizeof plan);
@@ -7924,6 +8407,9 @@ static dn_status dni_net_from_file(dn_net *net, const dni_model_file *file, cons
     return status;
 }
 
+/*
+The bytes of the file end their life here, whatever happened.
+*/
 static dn_status dni_load_content(dn_net *net, dni_content content, const dn_loading *how,
                                   dn_error *error) {
     dn_loading usual;
@@ -7939,6 +8425,9 @@ static dn_status dni_load_content(dn_net *net, dni_content content, const dn_loa
     return status;
 }
 
+/*
+Three doors lead to it: bytes in memory, a stream, a name.
+*/
 DN_API dn_status dn_net_memory(dn_net *net, const void *bytes, size_t size, const dn_loading *how,
                                dn_error *error) {
     dni_content content;
@@ -8001,6 +8490,11 @@ typedef struct dni_source {
     size_t row_step, column_step;
 } dni_source;
 
+/*
+Two kinds of numbers besides weights occur, both in checkpoints: doubles, and whole
+numbers of 64 bits, whose sign nobody looks at. (The format has U64, but PyTorch learned
+it only in 2023; I64 everybody reads.)
+*/
 static const char *dni_source_type(const dni_source *source) {
     if (source->type == DNI_ELEMENT_I64) return "I64";
     return source->type == DNI_ELEMENT_F64 || DNI_REAL_IS_DOUBLE ? "F64" : "F32";
@@ -8026,8 +8520,15 @@ static dni_source dni_vector_source(const char *name, dni_element type, const vo
     return source;
 }
 
-/* The tensors of the net, numbered as the modules of an nn.Sequential. Returns how many;
-   there is room for two per layer. */
+/*
+The tensors of a net, two for each dense layer. `module` counts as PyTorch does:
+
+| layer here | modules there | counts |
+|---|---|---|
+| dense, linear | Linear | 1 |
+| dense with another activation | Linear, ReLU (or another) | 2 |
+| dropout | Dropout | 1 |
+*/
 static size_t dni_net_sources(const dn_net *net, dni_source *sources) {
     size_t module = 0, count = 0;
     for (size_t l = 0; l < net->layer_count; l++) {
@@ -8050,7 +8551,10 @@ static size_t dni_net_sources(const dn_net *net, dni_source *sources) {
     return count;
 }
 
-/* What a file is made of. The checkpoint's part is filled in chapter 14. */
+/*
+What a file is made of: the net for the metadata, the sources for the tensors, and, for a
+checkpoint (chapter 14), two texts more.
+*/
 typedef struct dni_plan_of_file {
     const dn_net *net;
     dni_source *sources;
@@ -8059,6 +8563,10 @@ typedef struct dni_plan_of_file {
     uint32_t crc;         /* a checkpoint's checksum */
 } dni_plan_of_file;
 
+/*
+JSON is easier to write than to read. In a string, quote and backslash get a backslash,
+control characters become `\u` and four digits, and everything else is UTF-8 as it is.
+*/
 static void dni_json_text(dni_text *text, const char *string) {
     dni_text_add(text, "\"");
     for (; *string != '\0'; string++) {
@@ -8085,13 +8593,19 @@ static void dni_list_text(dni_text *text, const char *key, const dn_real *number
     dni_text_add(text, "\"");
 }
 
-/* How many classes the outputs tell apart; 0 when they are no classes. */
+/*
+How many classes the outputs tell apart is a service to other programs; this library knows
+it from the layers.
+*/
 static size_t dni_classes_of(const dn_net *net) {
     const dn_loss loss = dni_loss_of(net, net->loss);
     if (loss != DN_CROSS_ENTROPY && loss != DN_BINARY_CROSS_ENTROPY) return 0;
     return net->outputs == 1 ? 2 : net->outputs;
 }
 
+/*
+The metadata, in the order of the table above.
+*/
 static void dni_metadata_text(dni_text *text, const dni_plan_of_file *plan) {
     const dn_net *net = plan->net;
     dni_text_add(text, "{\"__metadata__\":{\"format\":\"pt\",\"densenet\":\"%s\",\"layers\":\"",
@@ -8120,6 +8634,12 @@ static void dni_metadata_text(dni_text *text, const dni_plan_of_file *plan) {
     dni_text_add(text, "}");
 }
 
+/*
+And the whole header. Each tensor begins where the one before it ended, so that the
+layout is right by construction. Blanks fill it up to a multiple of 8: the data then
+begins at such a place in the file (8 + N), and a program that maps the file into its memory
+can use the numbers where they are.
+*/
 static void dni_header_text(dni_text *text, const dni_plan_of_file *plan) {
     size_t start = 0;
     dni_metadata_text(text, plan);
@@ -8136,6 +8656,10 @@ static void dni_header_text(dni_text *text, const dni_plan_of_file *plan) {
     while (text->length % 8 != 0) dni_text_add(text, " ");
 }
 
+/*
+The numbers follow, element by element, through a buffer of 4 KiB, so that a writer is not
+called for every four bytes.
+*/
 static uint64_t dni_source_bits(const dni_source *source, size_t index) {
     if (source->type == DNI_ELEMENT_I64) return ((const uint64_t *)source->data)[index];
     if (source->type == DNI_ELEMENT_F64) return dni_bits_of(((const double *)source->data)[index]);
@@ -8161,7 +8685,10 @@ static bool dni_write_source(const dn_writer *writer, const dni_source *source) 
     return used == 0 || writer->write(writer->user, buffer, used);
 }
 
-/* The header is made twice: once to measure it, once to have it. */
+/*
+The header is made twice, as `snprintf` is often called twice: once to learn its length,
+once to have it.
+*/
 static dn_status dni_write_file(const dni_plan_of_file *plan, const dn_writer *writer,
                                 dn_error *error) {
     const char *name = writer->name != NULL ? dni_short_name(writer->name) : "the model";
@@ -8185,7 +8712,10 @@ static dn_status dni_write_file(const dni_plan_of_file *plan, const dn_writer *w
     return ok ? DN_OK : dni_fail(error, DN_ERROR_FILE, "%s: writing failed", name);
 }
 
-/* Can all that the net is be said in a file? */
+/*
+Before the first byte is written, one question: can all that the net is be said in a
+file?
+*/
 static dn_status dni_savable(const dn_net *net, dn_error *error) {
     dn_status status = dni_net_check(net, error);
     for (size_t l = 0; l < net->layer_count && status == DN_OK; l++) {
@@ -8205,6 +8735,9 @@ static dn_status dni_savable(const dn_net *net, dn_error *error) {
                          "the net needs the mean and deviation that normalise its inputs");
 }
 
+/*
+The three doors again: a writer, memory, and, in the next section, a name.
+*/
 DN_API dn_status dn_net_write(const dn_net *net, const dn_writer *writer, dn_error *error) {
     dn_status status = dni_savable(net, error);
     dni_plan_of_file plan;
@@ -8219,7 +8752,19 @@ DN_API dn_status dn_net_write(const dn_net *net, const dn_writer *writer, dn_err
     return status;
 }
 
-/* A writer into memory that goes on counting when the memory is full. */
+/*
+The writer into memory goes on counting when its memory is full, so that the size can be
+asked for with none at all:
+
+```c
+dn_net net = {0};
+dn_error error = {0};
+size_t size = dn_net_store(&net, NULL, 0, &error);
+void *bytes = malloc(size);
+if (bytes == NULL || dn_net_store(&net, bytes, size, &error) != size) return 1;
+free(bytes);
+```
+*/
 typedef struct dni_store {
     unsigned char *bytes;
     size_t capacity, size;
@@ -8257,6 +8802,13 @@ disk, the file is renamed, which the system does as a whole or not at all.
     fsync                     the bytes are on the disk, not only on their way
     rename to NAME            NAME is the new file, whole
 
+| what happens | while writing | after fsync | after rename |
+|---|---|---|---|
+| disk full, quota, limit | error, NAME is the old file | | |
+| the process is killed | NAME is the old file | NAME is the old file | NAME is the new file |
+| the power fails | NAME is the old file | NAME is the old file | the old or the new file |
+| another program reads NAME | gets the old file | gets the old file | gets the new file |
+
 On POSIX systems this uses `open`, `write` and `fsync`; on Windows the C library's files and
 `MoveFileEx`; elsewhere the C library alone. The temporary name contains the number
 of the process, so that two programs do not write into one file.
@@ -8268,7 +8820,8 @@ of the process, so that two programs do not write into one file.
 #ifdef __cplusplus
 extern "C"
 #endif
-__declspec(dllimport) int __stdcall MoveFileExA(const char *from, const char *to, unsigned long how);
+__declspec(dllimport) int __stdcall MoveFileExA(const char *from, const char *to,
+                                                unsigned long how);
 #elif defined(__unix__) || defined(__APPLE__)
 #define DNI_POSIX_FILES
 #include <fcntl.h>
@@ -8282,6 +8835,10 @@ extern /* strict C99 hides this declaration */
 int fsync(int file);
 #endif
 
+/*
+The object of this section is a file that is being saved. The first `errno` is kept: it
+says "No space left on device" where a later one would say something else.
+*/
 typedef struct dni_saving {
     const char *name; /* the final name */
     char *temporary;
@@ -8298,6 +8855,10 @@ static bool dni_saving_fails(dni_saving *saving) {
     return false;
 }
 
+/*
+Writing, as a `dn_writer`. The system may take fewer bytes than it is given, or be
+interrupted by a signal before it took any; both are normal, and the loop goes on.
+*/
 static bool dni_saving_write(void *user, const void *bytes, size_t size) {
     dni_saving *saving = (dni_saving *)user;
     errno = 0;
@@ -8316,12 +8877,17 @@ static bool dni_saving_write(void *user, const void *bytes, size_t size) {
 #endif
 }
 
-/* Opens a name that no file has. */
+/*
+The temporary name must be new: `O_EXCL` makes the system refuse one that exists, for
+example left behind by a program of the same number that was killed. Then the next is
+tried.
+*/
 static bool dni_saving_open(dni_saving *saving, size_t room) {
     for (int attempt = 0; attempt < 100; attempt++) {
         errno = 0;
 #ifdef DNI_POSIX_FILES
-        (void)snprintf(saving->temporary, room, "%s.tmp-%ld-%d", saving->name, (long)getpid(), attempt);
+        (void)snprintf(saving->temporary, room, "%s.tmp-%ld-%d", saving->name, (long)getpid(),
+                       attempt);
         saving->file = open(saving->temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
         if (saving->file >= 0) return true;
 #else
@@ -8343,7 +8909,12 @@ static bool dni_saving_open(dni_saving *saving, size_t room) {
     return dni_saving_fails(saving);
 }
 
-/* Flushes and closes; then the temporary file becomes the file, if all went well. */
+/*
+After the last byte: flush, close, rename, in this order, and each can fail. A full disk may
+show itself only here, because the system collects bytes in its memory before it writes
+them. The directory itself is not flushed: after a power failure the name may still have
+the old file, but never half of one.
+*/
 static bool dni_saving_close(dni_saving *saving) {
     errno = 0;
 #ifdef DNI_POSIX_FILES
@@ -8366,7 +8937,14 @@ static bool dni_saving_close(dni_saving *saving) {
 #endif
 }
 
-/* The steps for any contents: `write_to` writes `object` to a writer. */
+/*
+These are the steps for any contents; `write_to` is the function that writes the object,
+a net or a trainer. If anything fails, the temporary file is removed.
+
+    open temporary -> write -> fsync -> close -> rename
+          |             |        |        |        |
+          +-------------+--------+--------+--------+--> remove it, report the first reason
+*/
 typedef dn_status (*dni_write_to)(const void *object, const dn_writer *writer, dn_error *error);
 
 static dn_status dni_save(const char *name, dni_write_to write_to, const void *object,
@@ -8409,7 +8987,7 @@ DN_API dn_status dn_net_save(const dn_net *net, const char *name, dn_error *erro
 of files limited to each number of bytes in turn, so that every single write fails once,
 and finds the old file whole each time and no other beside it. `tests/test_files_torch.py`
 loads our files in PyTorch, and PyTorch's files here, and compares the outputs of the two
-nets; `tests/test_files_hub.js` asks an independent program to judge our headers.
+nets; `tests/test_files_hub.sh` asks an independent program to judge our headers.
 */
 /*
 ## 14. Checkpoints
@@ -8434,6 +9012,14 @@ the net out of it.
 Every number is stored as its bits. What is *not* stored is what can be made again: the
 order of the samples follows from the state of the generator at the start of the epoch.
 
+When to save is the program's decision: after every epoch, every minute, on a signal. What
+a kill can cost is the time since then, never the training:
+
+    saved at      |epoch 1      |epoch 2      |epoch 3
+    killed at     |             |       x
+    goes on from  |             |epoch 2
+    and ends with the same bits as if it had not been killed
+
 ### The same training
 
 To go on with another learning rate, another batch, other data would be another
@@ -8444,6 +9030,9 @@ for word, with those of the trainer that wants to go on:
 
 The number of epochs is not among them: it may grow. The data themselves are not
 compared, only how many samples there are.
+
+The text is made by the writer and made again by the reader; nothing parses it. Numbers are
+their shortest decimals, which differ when the numbers do.
 */
 static void dni_setting(dni_text *text, const char *name, dn_real value) {
     char number[40];
@@ -8457,7 +9046,8 @@ static void dni_training_text(dni_text *text, const dn_trainer *trainer) {
     const dn_training *how = &trainer->how;
     const dn_optimizer *optimizer = &how->optimizer;
     dni_text_add(text, "samples %zu, validation %zu, batch %zu, loss %s, optimizer %s",
-                 trainer->train->count, trainer->validation != NULL ? trainer->validation->count : 0,
+                 trainer->train->count,
+                 trainer->validation != NULL ? trainer->validation->count : 0,
                  how->batch, dni_loss_names[trainer->net->loss], optimizers[optimizer->kind]);
     dni_setting(text, "learning_rate", optimizer->learning_rate);
     dni_setting(text, "momentum", optimizer->momentum);
@@ -8475,32 +9065,29 @@ static void dni_training_text(dni_text *text, const dn_trainer *trainer) {
                  how->patience, how->keep_last, how->keep_order, how->ignore_divergence);
 }
 
-/* A text that some function makes, in memory of its own; NULL if there is none. */
-static char *dni_training_words(const dn_trainer *trainer) {
+/*
+Both texts, this one and the layers of chapter 13, are made in two passes, the first of
+which only measures.
+*/
+static char *dni_words(const dn_trainer *trainer, bool of_training) {
     dni_text text;
-    text.start = NULL;
-    text.capacity = text.length = 0;
-    dni_training_text(&text, trainer);
-    text.capacity = text.length + 1;
-    text.start = (char *)dni_allocate(text.capacity, 1);
-    text.length = 0;
-    if (text.start != NULL) dni_training_text(&text, trainer);
+    memset(&text, 0, sizeof text);
+    for (int pass = 0; pass < 2; pass++) {
+        text.length = 0;
+        if (of_training) dni_training_text(&text, trainer);
+        else dni_layers_text(&text, trainer->net);
+        if (pass == 1) break;
+        text.capacity = text.length + 1;
+        text.start = (char *)dni_allocate(text.capacity, 1);
+        if (text.start == NULL) break;
+    }
     return text.start;
 }
 
-static char *dni_layers_words(const dn_net *net) {
-    dni_text text;
-    text.start = NULL;
-    text.capacity = text.length = 0;
-    dni_layers_text(&text, net);
-    text.capacity = text.length + 1;
-    text.start = (char *)dni_allocate(text.capacity, 1);
-    text.length = 0;
-    if (text.start != NULL) dni_layers_text(&text, net);
-    return text.start;
-}
-
-/* The first of the words between ", " in which two texts differ. */
+/*
+When two texts differ, the message shows the first item in which they do: `'learning_rate
+0.001' there, 'learning_rate 0.01' here`. Items are separated by a comma.
+*/
 static dn_status dni_compare_words(const char *name, const char *what, const char *stored,
                                    const char *own, dn_error *error) {
     size_t start = 0;
@@ -8517,9 +9104,36 @@ static dn_status dni_compare_words(const char *name, const char *what, const cha
 
 /*
 ### The fields as vectors
+
+Whole numbers and fractions go into two small tensors, in an order that is part of the
+format and must not change without a new version:
+
+| place | counts | numbers |
+|---|---|---|
+| 0 | epochs finished | loss summed over the running epoch |
+| 1 | batches done in the running epoch | learning rate of the running epoch |
+| 2 | state of the generator | validation accuracy of the epoch before |
+| 3 | its state at the start of the epoch | lowest validation loss |
+| 4 | right answers in the running epoch | momentum^steps |
+| 5 | epoch of the lowest validation loss | square_decay^steps |
+| 6 | steps of the optimizer | |
+| 7 | 1 when nothing is left to do | |
+| 8 | 1 when it was stopped early | |
+
+The two powers could be computed from the steps, but not to the last bit: they are made by
+repeated multiplication, and each product was rounded.
+
+    epoch 3:   | batch 0 | batch 1 | batch 2 | batch 3 | ...
+               ^                   ^
+       counts[3]: the order        counts[2]: the dropout masks of the batches to come
+       of all samples              position = 2
 */
 enum { DNI_COUNTS = 9, DNI_NUMBERS = 6, DNI_HISTORY_COLUMNS = 6 };
 
+/*
+The vectors are filled here and emptied in `dni_trainer_restore`; the two read side by
+side.
+*/
 static void dni_trainer_counts(const dn_trainer *trainer, uint64_t counts[DNI_COUNTS]) {
     counts[0] = trainer->epoch;
     counts[1] = trainer->position;
@@ -8541,7 +9155,12 @@ static void dni_trainer_numbers(const dn_trainer *trainer, double numbers[DNI_NU
     numbers[5] = trainer->state.square_power;
 }
 
-static void dni_trainer_restore(dn_trainer *trainer, const uint64_t *counts, const double *numbers) {
+/*
+A training that was finished is not finished any more when more epochs are wanted than then,
+unless it was stopped early. It goes on from the parameters it ended with.
+*/
+static void dni_trainer_restore(dn_trainer *trainer, const uint64_t *counts,
+                                const double *numbers) {
     trainer->epoch = (size_t)counts[0];
     trainer->position = (size_t)counts[1];
     trainer->random.state = counts[2];
@@ -8560,6 +9179,10 @@ static void dni_trainer_restore(dn_trainer *trainer, const uint64_t *counts, con
     trainer->state.square_power = numbers[5];
 }
 
+/*
+The history is a table of doubles, a row per epoch. What is NaN, because there was no
+validation set, stays NaN.
+*/
 static void dni_epoch_numbers(const dn_epoch *epoch, double row[DNI_HISTORY_COLUMNS]) {
     row[0] = (double)epoch->epoch;
     row[1] = epoch->learning_rate;
@@ -8587,6 +9210,12 @@ safetensors has none. A checkpoint has one over the whole file, in its own metad
 is computed with zeroes in the place of its eight digits. To know it before the first
 byte is written, the file is written twice, the first time into a writer that only
 counts.
+
+The polynomial and its table are those of gzip in chapter 12. Here the bytes come in pieces,
+so that the remainder is kept from one to the next.
+
+    file:      length | {"__metadata__":{ ... "crc32":"7bb4032b"}, ... } | numbers
+    summed:    length | {"__metadata__":{ ... "crc32":"00000000"}, ... } | numbers
 */
 typedef struct dni_sum {
     dni_crc crc;
@@ -8609,6 +9238,11 @@ static bool dni_sum_write(void *user, const void *bytes, size_t size) {
 
 static uint32_t dni_sum_value(const dni_sum *sum) { return sum->remainder ^ UINT32_C(0xffffffff); }
 
+/*
+The place of the digits in the file is the place of the decoded string in the parser's copy:
+a string is decoded where it stands. Were the digits spelled with escapes, the sum would
+not match, and that is right, since no writer of ours does so.
+*/
 static dn_status dni_check_sum(const dni_model_file *file, dn_error *error) {
     const char *digits = dni_metadata(file, "crc32");
     const size_t place = digits != NULL ? 8 + (size_t)(digits - file->text) : 0;
@@ -8628,6 +9262,9 @@ static dn_status dni_check_sum(const dni_model_file *file, dn_error *error) {
 
 /*
 ### Writing
+
+Two passes over the same sources. As nothing changes between them, the sum of the first
+is that of the second.
 */
 static dn_status dni_write_checkpoint(dni_plan_of_file *plan, const dn_writer *writer,
                                       dn_error *error) {
@@ -8642,6 +9279,11 @@ static dn_status dni_write_checkpoint(dni_plan_of_file *plan, const dn_writer *w
     return status == DN_OK ? dni_write_file(plan, writer, error) : status;
 }
 
+/*
+All sources in one list, those of eight bytes first, so that each tensor begins at a multiple
+of its size. A training that failed is not saved: it would replace the last checkpoint that
+can be used by one full of NaN.
+*/
 DN_API dn_status dn_trainer_write(const dn_trainer *trainer, const dn_writer *writer,
                                   dn_error *error) {
     uint64_t counts[DNI_COUNTS];
@@ -8660,7 +9302,7 @@ DN_API dn_status dn_trainer_write(const dn_trainer *trainer, const dn_writer *wr
     memset(&plan, 0, sizeof plan);
     plan.net = net;
     double *history = (double *)dni_allocate(epochs, DNI_HISTORY_COLUMNS * sizeof(double));
-    char *training = dni_training_words(trainer);
+    char *training = dni_words(trainer, true);
     dni_source *s = (dni_source *)dni_allocate(2 * net->layer_count + 6, sizeof *s);
     if (history == NULL || training == NULL || s == NULL) {
         status = dni_fail(error, DN_ERROR_MEMORY, "no memory to save a checkpoint");
@@ -8702,6 +9344,9 @@ DN_API dn_status dn_trainer_write(const dn_trainer *trainer, const dn_writer *wr
 
 All checks come first. Then the net's parameters are replaced, which can fail only for
 want of memory and then changes nothing; what follows is copying.
+
+A tensor must be there with the very type and number that this training has: a float of a
+build with `DN_REAL` `double` would not be the same bits.
 */
 static const dni_tensor *dni_need_tensor(const dni_model_file *file, const char *name,
                                          const char *type, size_t count, dn_error *error) {
@@ -8713,34 +9358,55 @@ static const dni_tensor *dni_need_tensor(const dni_model_file *file, const char 
     return NULL;
 }
 
-/* The checked contents of a checkpoint. */
+/*
+What the checks have found, for the copying that follows.
+*/
 typedef struct dni_checkpoint {
     uint64_t counts[DNI_COUNTS];
     double numbers[DNI_NUMBERS];
     const dni_tensor *history, *first, *second, *best;
 } dni_checkpoint;
 
+/*
+The order of the questions is the order of what a person wants to know: is it a checkpoint
+at all, is it undamaged, do I know this version, is it of this net, of this training?
+
+| found | answer |
+|---|---|
+| a file without `checkpoint` | "is a model, not a checkpoint of a training" |
+| another checksum | "damaged" |
+| version 2 | "a checkpoint of version '2', expected '1'" |
+| other layers | "is of another net: '256 relu' there, '128 relu' here" |
+| other settings | "is of another training: 'batch 128' there, 'batch 64' here" |
+| more epochs than wanted | "has 20 epochs, more than the 10 wanted" |
+*/
 static dn_status dni_check_training(const dn_trainer *trainer, const dni_model_file *file,
                                     dn_error *error) {
     const char *version = dni_metadata(file, "checkpoint"), *name = file->content.name;
     const char *layers = dni_metadata(file, "layers"), *training = dni_metadata(file, "training");
     if (version == NULL)
-        return dni_fail(error, DN_ERROR_FORMAT, "%s: is a model, not a checkpoint of a training", name);
+        return dni_fail(error, DN_ERROR_FORMAT, "%s: is a model, not a checkpoint of a training",
+                        name);
     dn_status status = dni_check_sum(file, error);
     if (status != DN_OK) return status;
     if (strcmp(version, "1") != 0 || layers == NULL || training == NULL)
         return dni_fail(error, DN_ERROR_FORMAT, "%s: a checkpoint of version '%.20s', expected '1'",
                         name, version);
-    char *own_layers = dni_layers_words(trainer->net), *own_training = dni_training_words(trainer);
+    char *own_layers = dni_words(trainer, false), *own_training = dni_words(trainer, true);
     if (own_layers == NULL || own_training == NULL)
         status = dni_fail(error, DN_ERROR_MEMORY, "%s: no memory to load it", name);
     if (status == DN_OK) status = dni_compare_words(name, "net", layers, own_layers, error);
-    if (status == DN_OK) status = dni_compare_words(name, "training", training, own_training, error);
+    if (status == DN_OK)
+        status = dni_compare_words(name, "training", training, own_training, error);
     dni_release(own_layers);
     dni_release(own_training);
     return status;
 }
 
+/*
+The checksum shows that the file is as it was written, not that it was written by us: the
+numbers are used as places in arrays, so that they are checked like any others.
+*/
 static dn_status dni_checkpoint_open(const dn_trainer *trainer, const dni_model_file *file,
                                      dni_checkpoint *saved, dn_error *error) {
     dn_error unseen;
@@ -8763,8 +9429,8 @@ static dn_status dni_checkpoint_open(const dn_trainer *trainer, const dni_model_
                         file->content.name, (unsigned long long)epochs, trainer->how.epochs);
     if (saved->counts[1] >= trainer->batches || saved->counts[5] > epochs ||
         saved->counts[4] > trainer->train->count)
-        return dni_fail(error, DN_ERROR_FORMAT, "%s: its counts of batches and epochs make no sense",
-                        file->content.name);
+        return dni_fail(error, DN_ERROR_FORMAT,
+                        "%s: its counts of batches and epochs make no sense", file->content.name);
     saved->history = dni_need_tensor(file, "trainer.history", "F64",
                                      (size_t)epochs * DNI_HISTORY_COLUMNS, error);
     if (saved->history == NULL) return error->status;
@@ -8783,6 +9449,10 @@ static dn_status dni_checkpoint_open(const dn_trainer *trainer, const dni_model_
     return DN_OK;
 }
 
+/*
+From here on nothing fails. The order of the samples is made again when the epoch had
+begun; at position 0 the next step will make it anyway.
+*/
 static void dni_checkpoint_apply(dn_trainer *trainer, const dni_model_file *file,
                                  const dni_checkpoint *saved) {
     const size_t parameters = trainer->net->parameter_count;
@@ -8791,7 +9461,8 @@ static void dni_checkpoint_apply(dn_trainer *trainer, const dni_model_file *file
     for (size_t e = 0; e < trainer->epoch; e++) {
         double row[DNI_HISTORY_COLUMNS];
         const unsigned char *at = file->data + saved->history->start + e * sizeof row;
-        for (size_t i = 0; i < DNI_HISTORY_COLUMNS; i++) row[i] = dni_double_of(dni_get_bits(at + 8 * i, 8));
+        for (size_t i = 0; i < DNI_HISTORY_COLUMNS; i++)
+            row[i] = dni_double_of(dni_get_bits(at + 8 * i, 8));
         trainer->history.epochs[e] = dni_epoch_restored(e + 1, row);
     }
     if (trainer->epoch > 0) trainer->last = trainer->history.epochs[trainer->epoch - 1];
@@ -8804,6 +9475,24 @@ static void dni_checkpoint_apply(dn_trainer *trainer, const dni_model_file *file
     if (trainer->position > 0) dni_epoch_order(trainer);
 }
 
+/*
+Read, check, replace the parameters, copy the rest. A program around it:
+
+```c
+dn_trainer trainer;
+dn_error error = {0};
+dn_net net = {0};
+dn_dataset train = {0};
+dn_training how = {0};
+if (dn_trainer_init(&trainer, &net, &train, NULL, &how, &error) != DN_OK) return 1;
+if (dn_trainer_load(&trainer, "run.checkpoint", &error) == DN_ERROR_FILE) puts("a new training");
+while (dn_trainer_step(&trainer)) // a batch at a time, so that a signal is noticed soon
+    if (trainer.position == 0) dn_trainer_save(&trainer, "run.checkpoint", &error);
+dn_net_save(&net, "net.safetensors", &error);
+```
+
+`examples/train.c` is such a program, with Ctrl-C and a clock.
+*/
 static dn_status dni_trainer_content(dn_trainer *trainer, dni_content content, dn_error *error) {
     dni_model_file file;
     dni_checkpoint saved;

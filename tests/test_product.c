@@ -1,0 +1,197 @@
+/* The fast matrix product against the three naive lines, bit by bit: all sizes from 1 to 40
+   in each dimension, the three uses, strides, sums that go on, zeroes left out, on every
+   instruction set of this machine. test flags: -O2 */
+#define DENSENET_IMPLEMENTATION
+#include "../densenet.h"
+#include "tap.h"
+
+enum { LIMIT = 40, ROOM = 1100 * 1100 };
+static dn_real a_plain[ROOM], a_turned[ROOM], b_plain[ROOM], b_turned[ROOM], c_fast[ROOM];
+static dn_real c_start[ROOM], c_from_zero[ROOM], c_from_start[ROOM];
+
+/* c[i,j] = fma over k in ascending order, from zero and from c_start. */
+static void naive(size_t m, size_t n, size_t k) {
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            dn_real zero = 0, start = c_start[i * n + j];
+            for (size_t l = 0; l < k; l++) {
+                zero = dni_fma_real(a_plain[i * k + l], b_plain[l * n + j], zero);
+                start = dni_fma_real(a_plain[i * k + l], b_plain[l * n + j], start);
+            }
+            c_from_zero[i * n + j] = zero;
+            c_from_start[i * n + j] = start;
+        }
+}
+
+/* Normal numbers; of a, the share `zeroes` is 0, whole columns and single numbers. */
+static void fill(size_t m, size_t n, size_t k, double zeroes, uint64_t seed) {
+    dn_random random = dn_random_seed(seed);
+    for (size_t l = 0; l < k; l++) {
+        const bool dark = dn_random_uniform(&random) < zeroes;
+        for (size_t i = 0; i < m; i++) {
+            const bool zero = dark || dn_random_uniform(&random) < zeroes / 2;
+            a_plain[i * k + l] = a_turned[l * m + i] =
+                zero ? 0 : (dn_real)dn_random_normal(&random);
+        }
+        for (size_t j = 0; j < n; j++)
+            b_plain[l * n + j] = b_turned[j * k + l] = (dn_real)dn_random_normal(&random);
+    }
+    for (size_t i = 0; i < m * n; i++) c_start[i] = (dn_real)dn_random_normal(&random);
+}
+
+/* One product by one instruction set; c has a stride of n + gap, and the gap must not change. */
+static bool same(const dni_arithmetic *by, dn_product use, size_t m, size_t n, size_t k, bool add,
+                 bool look, size_t gap) {
+    const dn_real mark = 12345;
+    const dn_real *expected = add ? c_from_start : c_from_zero;
+    dni_factor a, b;
+    a.data = use == DN_AT_B ? a_turned : a_plain;
+    a.row_stride = use == DN_AT_B ? 1 : k;
+    a.column_stride = use == DN_AT_B ? m : 1;
+    b.data = use == DN_A_BT ? b_turned : b_plain;
+    b.row_stride = use == DN_A_BT ? 1 : n;
+    b.column_stride = use == DN_A_BT ? k : 1;
+    const bool turned = use == DN_A_BT; /* as the library does it: c^T = b^T a^T */
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = 0; j < n; j++) c_fast[i * (n + gap) + j] = c_start[i * n + j];
+        for (size_t j = n; j < n + gap; j++) c_fast[i * (n + gap) + j] = mark;
+    }
+    if (turned) {
+        dni_factor left = {b_turned, k, 1}, right = {a_plain, 1, k};
+        by->product(n, m, k, left, right, c_fast, 1, n + gap, add, look);
+    } else {
+        by->product(m, n, k, a, b, c_fast, n + gap, 1, add, look);
+    }
+    for (size_t i = 0; i < m; i++) {
+        if (memcmp(c_fast + i * (n + gap), expected + i * n, n * sizeof(dn_real)) != 0) {
+            note("%s, use %d, %zu x %zu x %zu, add %d, look %d, gap %zu: row %zu differs", by->name,
+                 (int)use, m, n, k, add, look, gap, i);
+            return false;
+        }
+        for (size_t j = n; j < n + gap; j++)
+            if (c_fast[i * (n + gap) + j] != mark) return false;
+    }
+    return true;
+}
+
+static size_t machines(const dni_arithmetic **all) {
+    size_t count = 0;
+    all[count++] = &dni_arithmetic_portable;
+#ifdef DNI_HAS_X86
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        all[count++] = &dni_arithmetic_avx2;
+    if (__builtin_cpu_supports("avx512f")) all[count++] = &dni_arithmetic_avx512;
+#endif
+#ifdef DNI_HAS_NEON
+    all[count++] = &dni_arithmetic_neon;
+#endif
+    return count;
+}
+
+static void small_sizes(const dni_arithmetic **all, size_t count) {
+    bool right[3][4]; /* [use][instruction set] */
+    for (size_t i = 0; i < 12; i++) right[i / 4][i % 4] = true;
+    for (size_t m = 1; m <= LIMIT; m++)
+        for (size_t n = 1; n <= LIMIT; n++)
+            for (size_t k = 1; k <= LIMIT; k++) {
+                const size_t turn = m + n + k;
+                fill(m, n, k, turn % 3 == 0 ? 0.5 : 0, 1000 * m + 50 * n + k);
+                naive(m, n, k);
+                for (size_t s = 0; s < count; s++)
+                    for (int use = 0; use < 3; use++) /* portable C is slow: one use at a time */
+                        if (s > 0 || (size_t)use == turn % 3)
+                            right[use][s] = same(all[s], (dn_product)use, m, n, k,
+                                                 (turn + (size_t)use) % 2 != 0, turn % 4 != 1,
+                                                 turn % 5) && right[use][s];
+            }
+    const char *const uses[3] = {"a b", "a^T b", "a b^T"};
+    for (size_t s = 0; s < count; s++)
+        for (int use = 0; use < 3; use++)
+            ok(right[use][s], "%s: %s, all sizes up to %d", all[s]->name, uses[use], LIMIT);
+}
+
+static void large_sizes(const dni_arithmetic **all, size_t count) {
+    static const size_t sizes[][3] = {{40, 1000, 784}, {784, 1000, 40},  {40, 784, 1000},
+                                      {512, 128, 784}, {784, 128, 512},  {128, 10, 784},
+                                      {784, 10, 128},  {1, 128, 784},    {1030, 50, 300},
+                                      {65, 700, 600},  {300, 300, 1025}, {7, 48, 257}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const size_t m = sizes[i][0], n = sizes[i][1], k = sizes[i][2];
+        bool right = true;
+        fill(m, n, k, i % 2 ? 0.6 : 0, i);
+        naive(m, n, k);
+        for (size_t s = 0; s < count; s++)
+            for (int use = 0; use < 3; use++)
+                for (int add = 0; add < 2; add++)
+                    for (int look = 0; look < 2; look++)
+                        if (s > 0 || (use + add + look) % 3 == 0)
+                            right = same(all[s], (dn_product)use, m, n, k, add, look, 0) && right;
+        ok(right, "%zu x %zu x %zu, all uses and instruction sets", m, n, k);
+    }
+}
+
+/* NaN and infinity in either factor reach exactly the elements they belong to. */
+static void not_finite(const dni_arithmetic **all, size_t count) {
+    bool right = true;
+    for (size_t s = 0; s < count; s++)
+        for (int look = 0; look < 2; look++) {
+            const size_t m = 13, n = 35, k = 40;
+            fill(m, n, k, 0, 3);
+            a_plain[4 * k + 7] = (dn_real)NAN;
+            b_plain[9 * n + 20] = (dn_real)INFINITY;
+            naive(m, n, k);
+            dni_factor a = {a_plain, k, 1}, b = {b_plain, n, 1};
+            all[s]->product(m, n, k, a, b, c_fast, n, 1, false, look);
+            for (size_t i = 0; i < m * n; i++) {
+                const dn_real got = c_fast[i], expected = c_from_zero[i];
+                const bool nan = expected != expected;
+                right = right && (nan ? got != got : got == expected);
+                right = right && nan == (i / n == 4) &&
+                        (i % n == 20) == (nan ? i % n == 20 : !dni_is_finite((double)got));
+            }
+        }
+    ok(right, "NaN and infinity reach the elements they belong to, and no others");
+
+    fill(8, 20, 16, 0, 5);
+    for (size_t i = 0; i < 8; i++) a_plain[i * 16 + 3] = 0;
+    a_plain[5 * 16 + 9] = (dn_real)NAN;
+    bool seen = true;
+    for (size_t s = 0; s < count; s++) {
+        dni_factor a = {a_plain, 16, 1}, b = {b_plain, 20, 1};
+        all[s]->product(8, 20, 16, a, b, c_fast, 20, 1, false, true);
+        for (size_t j = 0; j < 20; j++) seen = seen && c_fast[5 * 20 + j] != c_fast[5 * 20 + j];
+    }
+    ok(seen, "a NaN among the inputs is not taken for a zero");
+}
+
+static void public_door(void) {
+    fill(30, 20, 25, 0, 1);
+    naive(30, 20, 25);
+    dn_matrix_multiply(DN_A_B, dn_matrix_view(a_plain, 30, 25), dn_matrix_view(b_plain, 25, 20),
+                       dn_matrix_view(c_fast, 30, 20), false);
+    ok(memcmp(c_fast, c_from_zero, 600 * sizeof *c_fast) == 0, "dn_matrix_multiply: a b");
+    dn_matrix_multiply(DN_AT_B, dn_matrix_view(a_turned, 25, 30), dn_matrix_view(b_plain, 25, 20),
+                       dn_matrix_view(c_fast, 30, 20), false);
+    ok(memcmp(c_fast, c_from_zero, 600 * sizeof *c_fast) == 0, "dn_matrix_multiply: a^T b");
+    memcpy(c_fast, c_start, 600 * sizeof *c_fast);
+    dn_matrix_multiply(DN_A_BT, dn_matrix_view(a_plain, 30, 25), dn_matrix_view(b_turned, 20, 25),
+                       dn_matrix_view(c_fast, 30, 20), true);
+    ok(memcmp(c_fast, c_from_start, 600 * sizeof *c_fast) == 0, "dn_matrix_multiply: c + a b^T");
+    fill(4, 3, 0, 0, 1);
+    dn_matrix_multiply(DN_A_B, dn_matrix_view(a_plain, 4, 0), dn_matrix_view(b_plain, 0, 3),
+                       dn_matrix_view(c_fast, 4, 3), false);
+    bool zero = true;
+    for (size_t i = 0; i < 12; i++) zero = zero && c_fast[i] == 0;
+    ok(zero, "an empty sum is zero");
+}
+
+int main(void) {
+    const dni_arithmetic *all[4];
+    const size_t count = machines(all);
+    for (size_t s = 0; s < count; s++) note("instruction set: %s", all[s]->name);
+    small_sizes(all, count);
+    large_sizes(all, count);
+    not_finite(all, count);
+    public_door();
+    return done();
+}
