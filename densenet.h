@@ -6854,8 +6854,8 @@ static bool dni_parse_count(const char **text, uint64_t *count) {
 
 /*
 *How we know that it is right:* 200,000 floats of random bits go through text and come back,
-and so do 200,000 doubles of 17 digits; a file is written and read under a locale with
-decimal commas, where there is one.
+and so do 200,000 doubles of 17 digits; a file is written and read with a `printf` that
+writes decimal commas.
 
 ### UTF-8
 
