@@ -75,6 +75,9 @@ be understood:
 | 10 Prediction and evaluation | probabilities, accuracy, confusion |
 | 11 Training | the loop, schedules, early stopping, divergence |
 | 12 Data | inflate, IDX files, data sets |
+| 13 Model files | safetensors: JSON, Unicode, decimals; reading what cannot be trusted |
+| 14 Checkpoints | interrupted trainings that end with the same bits |
+| 15 Export | the trained net as one C file without any library |
 
 A comment whose opening and closing marks stand alone on their lines, as this one's, is
 Markdown; `make docs` weaves it with the code into pages to be read in a browser.
@@ -2787,7 +2790,7 @@ computed for one row, with s(z) the sigmoid and plus(z) = log(1 + exp(z)):
 | loss, activation | loss of a row | dL/dz_j |
 |---|---|---|
 | cross-entropy, softmax | sum_j y_j (logsumexp(z) - z_j) | p_j sum_k y_k - y_j |
-| binary, sigmoid | sum_j (plus(z_j) - y_j z_j) | p_j - y_j |
+| binary, sigmoid | sum_j (y_j plus(-z_j) + (1 - y_j) plus(z_j)) | p_j - y_j |
 | cross-entropy, sigmoid | sum_j y_j plus(-z_j) | -y_j s(-z_j) |
 | binary, softmax | see below | see below |
 | squared, any | 1/2 sum_j (p_j - y_j)^2 | (p_j - y_j), then the activation's derivative |
@@ -2798,12 +2801,13 @@ one can see what it does.
 
 *plus* without overflow: log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|)).
 */
-static dn_real dni_softplus(dn_real z) {
-    return (z > 0 ? z : 0) + dni_log1p(dni_exp(z > 0 ? -z : z));
+static double dni_softplus(dn_real z) {
+    return (double)(z > 0 ? z : 0) + (double)dni_log1p(dni_exp(z > 0 ? -z : z));
 }
 
-/* log of the sum of exp(z[k]) over k, leaving out k = without. */
-static dn_real dni_log_sum_exp(const dn_real *z, size_t count, size_t without) {
+/* log of the sum of exp(z[k]) over k, leaving out k = without. The result is a double, so
+   that the difference to a large z keeps its digits. */
+static double dni_log_sum_exp(const dn_real *z, size_t count, size_t without) {
     dn_real largest = -DNI_REAL_MAX, sum = 0, part[64];
     for (size_t k = 0; k < count; k++)
         if (k != without && !(z[k] <= largest)) largest = z[k];
@@ -2814,7 +2818,7 @@ static dn_real dni_log_sum_exp(const dn_real *z, size_t count, size_t without) {
         for (size_t j = 0; j < end; j++)
             if (k + j != without) sum += part[j];
     }
-    return largest + dni_log(sum);
+    return (double)largest + (double)dni_log(sum);
 }
 
 /*
@@ -2852,15 +2856,15 @@ where s_j = p_j / (1 - p_m) is the softmax among the others, and never overflows
 static double dni_binary_softmax_loss(const dn_real *z, const dn_real *p, size_t outputs,
                                       const dn_batch *batch, size_t row) {
     const size_t top = dn_largest(p, outputs);
-    const dn_real all = dni_log_sum_exp(z, outputs, outputs);
+    const double all = dni_log_sum_exp(z, outputs, outputs);
     double loss = 0;
     for (size_t j = 0; j < outputs; j++) {
         const double y = (double)dni_target(batch, outputs, row, j);
-        const dn_real log_not = outputs == 1 ? -DNI_REAL_MAX
-                                : j == top   ? dni_log_sum_exp(z, outputs, top) - all
-                                             : dni_log1p(-p[j]);
-        if (y != 0) loss = dni_fma(-y, (double)(z[j] - all), loss);
-        if (y != 1) loss = dni_fma(y - 1, (double)log_not, loss);
+        const double log_not = outputs == 1 ? -(double)DNI_REAL_MAX
+                               : j == top   ? dni_log_sum_exp(z, outputs, top) - all
+                                            : (double)dni_log1p(-p[j]);
+        if (y != 0) loss = dni_fma(-y, (double)z[j] - all, loss);
+        if (y != 1) loss = dni_fma(y - 1, log_not, loss);
     }
     return loss;
 }
@@ -2868,9 +2872,9 @@ static double dni_binary_softmax_loss(const dn_real *z, const dn_real *p, size_t
 static void dni_binary_softmax_gradient(const dn_real *z, const dn_real *p, size_t outputs,
                                         const dn_batch *batch, size_t row, dn_real *dz) {
     const size_t top = dn_largest(p, outputs);
-    const dn_real others = dni_log_sum_exp(z, outputs, top);
+    const double others = dni_log_sum_exp(z, outputs, top);
     const dn_real y_top = dni_target(batch, outputs, row, top);
-    const dn_real not_top = dni_exp(others - dni_log_sum_exp(z, outputs, outputs));
+    const dn_real not_top = dni_exp((dn_real)(others - dni_log_sum_exp(z, outputs, outputs)));
     const dn_real against = (1 - y_top) * p[top];
     dn_real sum = 0;
     for (size_t j = 0; j < outputs; j++) {
@@ -2881,7 +2885,7 @@ static void dni_binary_softmax_gradient(const dn_real *z, const dn_real *p, size
     }
     for (size_t j = 0; j < outputs; j++) {
         if (j == top) continue;
-        dz[j] = dni_fma_real(-against, dni_exp(z[j] - others), dz[j]);
+        dz[j] = dni_fma_real(-against, dni_exp((dn_real)((double)z[j] - others)), dz[j]);
         dz[j] = dni_fma_real(y_top - sum, p[j], dz[j]);
     }
     dz[top] = dni_fma_real(-y_top, not_top, dni_fma_real(-p[top], sum, against));
@@ -2912,26 +2916,27 @@ static double dni_row_loss(dn_activation activation, dn_loss loss, const dn_real
     if (loss == DN_BINARY_CROSS_ENTROPY && activation == DN_SOFTMAX)
         return dni_binary_softmax_loss(z, p, outputs, batch, row);
     const bool from_softmax = loss == DN_CROSS_ENTROPY && activation == DN_SOFTMAX;
-    const dn_real log_sum = from_softmax ? dni_log_sum_exp(z, outputs, outputs) : 0;
+    const double log_sum = from_softmax ? dni_log_sum_exp(z, outputs, outputs) : 0;
     double sum = 0;
     for (size_t j = 0; j < outputs; j++) {
-        const dn_real y = dni_target(batch, outputs, row, j);
+        const double y = (double)dni_target(batch, outputs, row, j);
         if (loss == DN_MEAN_SQUARED_ERROR) {
-            const double difference = (double)p[j] - (double)y;
+            const double difference = (double)p[j] - y;
             sum = dni_fma(0.5 * difference, difference, sum);
-        } else if (loss == DN_CROSS_ENTROPY) {
-            if (y == 0) continue;
-            const dn_real log_p = from_softmax               ? z[j] - log_sum
-                                  : activation == DN_SIGMOID ? -dni_softplus(-z[j])
-                                                             : dni_log(dni_clipped(p[j]));
-            sum = dni_fma(-(double)y, (double)log_p, sum);
-        } else if (activation == DN_SIGMOID) {
-            sum += (double)dni_fma_real(-y, z[j], dni_softplus(z[j]));
-        } else {
-            const dn_real q = dni_clipped(p[j]);
-            sum = dni_fma(-(double)y, (double)dni_log(q), sum);
-            sum = dni_fma((double)y - 1, (double)dni_log(1 - q), sum);
+            continue;
         }
+        double log_p = 0, log_not = 0;
+        if (from_softmax) {
+            log_p = (double)z[j] - log_sum;
+        } else if (activation == DN_SIGMOID) {
+            log_p = y != 0 ? -dni_softplus(-z[j]) : 0;
+            log_not = y != 1 ? -dni_softplus(z[j]) : 0;
+        } else {
+            log_p = (double)dni_log(dni_clipped(p[j]));
+            log_not = (double)dni_log(1 - dni_clipped(p[j]));
+        }
+        if (y != 0) sum = dni_fma(-y, log_p, sum);
+        if (y != 1 && loss == DN_BINARY_CROSS_ENTROPY) sum = dni_fma(y - 1, log_not, sum);
     }
     return sum;
 }
@@ -4517,7 +4522,7 @@ chapter reads files and believes nothing that they say before it has been checke
 
 Each arrow is a section. One rule holds from the first to the last: **memory is taken
 for what is there, not for what a header promises.** A file that declares 2^31 pictures
-of 2^31 pixels and ends after 16 bytes costs 16 bytes and one message.
+of 2^31 pixels and ends after 16 bytes costs one small block and one message.
 
 A message names the file and the byte, what was expected and what was found. The status
 beside it is for the program that wants to react:
@@ -5136,7 +5141,7 @@ static dn_status dni_inflate_symbols(dni_inflate *inflate) {
         unsigned length = DNI_MATCH_MAX;
         if (symbol < 285) length = dni_inflate_number(&bits, (unsigned)symbol - 257, 2, 3);
         const int far_symbol = dni_huffman_decode(&inflate->distances, &bits);
-        if (bits.count >= 0 && (far_symbol < 0 || far_symbol > 29))
+        if (bits.count >= 0 && far_symbol < 0)
             return dni_inflate_fail(inflate, DN_ERROR_FORMAT, "no distance has these bits");
         const unsigned distance =
             bits.count < 0 ? 0 : dni_inflate_number(&bits, (unsigned)far_symbol, 1, 1);

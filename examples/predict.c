@@ -21,13 +21,15 @@ static const char *const help =
 
 /* A PGM picture (P5 in bytes, P2 in text) as an IDX file of one picture in memory, with
    16 bytes of header. Returns its size, or 0 and says why in `error`. */
-static size_t read_pgm(FILE *file, const char *name, unsigned char *idx, size_t room, dn_error *error) {
+static size_t read_pgm(FILE *file, const char *name, unsigned char *idx, size_t room,
+                       dn_error *error) {
     unsigned sizes[3] = {0, 0, 0}; /* width, height, largest value */
     int kind = fgetc(file) == 'P' ? fgetc(file) : 0;
     for (int i = 0; i < 3; i++) {
         int c = fgetc(file);
         while (c == ' ' || (c >= '\t' && c <= '\r') || c == '#') {
-            if (c == '#') while (c != '\n' && c != EOF) c = fgetc(file);
+            if (c == '#')
+                while (c != '\n' && c != EOF) c = fgetc(file);
             else c = fgetc(file);
         }
         ungetc(c, file);
@@ -36,18 +38,35 @@ static size_t read_pgm(FILE *file, const char *name, unsigned char *idx, size_t 
     const unsigned width = sizes[0], height = sizes[1], most = sizes[2];
     const size_t pixels = (size_t)width * height;
     error->status = DN_ERROR_FORMAT;
-    snprintf(error->message, sizeof error->message, "%s: expected a PGM picture of at most %zu pixels and 255 greys",
-             name, room - 16);
-    if ((kind != '5' && kind != '2') || pixels == 0 || pixels > room - 16 || most == 0 || most > 255) return 0;
-    const unsigned char header[16] = {0, 0, 8, 3, 0, 0, 0, 1, 0, 0, (unsigned char)(height >> 8), (unsigned char)height,
-                                      0, 0, (unsigned char)(width >> 8), (unsigned char)width};
+    snprintf(error->message, sizeof error->message,
+             "%s: expected a PGM picture of at most %zu pixels and 255 greys", name, room - 16);
+    if ((kind != '5' && kind != '2') || pixels == 0 || pixels > room - 16 || most == 0 ||
+        most > 255)
+        return 0;
+    const unsigned char header[16] = {0,
+                                      0,
+                                      8,
+                                      3,
+                                      0,
+                                      0,
+                                      0,
+                                      1,
+                                      0,
+                                      0,
+                                      (unsigned char)(height >> 8),
+                                      (unsigned char)height,
+                                      0,
+                                      0,
+                                      (unsigned char)(width >> 8),
+                                      (unsigned char)width};
     memcpy(idx, header, 16);
     if (kind == '5') fgetc(file);
     for (size_t i = 0; i < pixels; i++) {
         unsigned grey = 0;
         if (kind == '2' ? fscanf(file, "%3u", &grey) != 1 : (grey = (unsigned)fgetc(file)) > 255) {
             error->status = DN_ERROR_TRUNCATED;
-            snprintf(error->message, sizeof error->message, "%s: ends after %zu of %zu pixels", name, i, pixels);
+            snprintf(error->message, sizeof error->message, "%s: ends after %zu of %zu pixels",
+                     name, i, pixels);
             return 0;
         }
         idx[16 + i] = (unsigned char)((grey > most ? most : grey) * 255 / most);
@@ -101,7 +120,8 @@ static const char *name_of(const dn_net *net, size_t class_number, char name[32]
     return name;
 }
 
-static void show(const dn_net *net, const dn_dataset *data, size_t sample, const dn_real *outputs, bool picture, bool invert) {
+static void show(const dn_net *net, const dn_dataset *data, size_t sample, const dn_real *outputs,
+                 bool picture, bool invert) {
     static const char bar[] = "##############################";
     const size_t best = dn_largest(outputs, net->outputs);
     const size_t height = picture ? (data->height + 1) / 2 : 0;
@@ -135,8 +155,10 @@ int main(int count, char **words) {
         else if (strcmp(word, "--invert") == 0) invert = true;
         else if (strcmp(word, "--no-picture") == 0) picture = false;
         else if (strcmp(word, "--labels") == 0 && has_value) labels = words[++i];
-        else if (strcmp(word, "--first") == 0 && has_value) first = (size_t)strtoul(words[++i], NULL, 10);
-        else if (strcmp(word, "--count") == 0 && has_value) shown = (size_t)strtoul(words[++i], NULL, 10);
+        else if (strcmp(word, "--first") == 0 && has_value)
+            first = (size_t)strtoul(words[++i], NULL, 10);
+        else if (strcmp(word, "--count") == 0 && has_value)
+            shown = (size_t)strtoul(words[++i], NULL, 10);
         else if (word[0] != '-' && !model) model = word;
         else if (word[0] != '-' && !file) file = word;
         else return fprintf(stderr, "predict: what is '%s'?\n%s", word, help), 2;
@@ -148,17 +170,20 @@ int main(int count, char **words) {
     dn_dataset data = {0};
     bool failed = dn_net_load(&net, model, &error) || load(&data, file, labels, &error);
     if (!failed && data.features != net.inputs) {
-        snprintf(error.message, sizeof error.message, "%s: %zu x %zu = %zu pixels, but the net takes %zu", file,
-                 data.width, data.height, data.features, net.inputs);
+        snprintf(error.message, sizeof error.message,
+                 "%s: %zu x %zu = %zu pixels, but the net takes %zu", file, data.width, data.height,
+                 data.features, net.inputs);
         failed = true;
     }
     if (!failed && first >= data.count) {
-        snprintf(error.message, sizeof error.message, "%s: has samples 0 to %zu only", file, data.count - 1);
+        snprintf(error.message, sizeof error.message, "%s: has samples 0 to %zu only", file,
+                 data.count - 1);
         failed = true;
     }
     if (!failed && invert) { /* the bytes are ours: this program loaded them */
         unsigned char *bytes = (unsigned char *)(uintptr_t)data.bytes;
-        for (size_t i = 0; i < data.count * data.features; i++) bytes[i] = (unsigned char)(255 - bytes[i]);
+        for (size_t i = 0; i < data.count * data.features; i++)
+            bytes[i] = (unsigned char)(255 - bytes[i]);
     }
     dn_real *outputs = failed ? NULL : (dn_real *)malloc(net.outputs * sizeof *outputs);
     data.normalization = net.normalization;

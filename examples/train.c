@@ -24,11 +24,13 @@ typedef struct option {
 
 static option options[] = {
     {NULL, NULL, NULL, "Data"},
-    {"images", "FILE", "data/mnist/train-images-idx3-ubyte", "samples to train on: IDX, plain or gzip"},
+    {"images", "FILE", "data/mnist/train-images-idx3-ubyte",
+     "samples to train on: IDX, plain or gzip"},
     {"labels", "FILE", "data/mnist/train-labels-idx1-ubyte", "their classes"},
     {"test-images", "FILE", "", "samples to test the finished net on"},
     {"test-labels", "FILE", "", "their classes"},
-    {"validate", "SHARE", "0.1", "share of the training samples that is held out to watch the training"},
+    {"validate", "SHARE", "0.1",
+     "share of the training samples that is held out to watch the training"},
     {"normalize", "HOW", "255", "255 (bytes to 0..1), sample, feature or none"},
     {NULL, NULL, NULL, "Net"},
     {"layers", "SIZES", "", "inputs, hidden layers, outputs; otherwise inputs,128,classes"},
@@ -38,7 +40,8 @@ static option options[] = {
     {"seed", "N", "1", "of all randomness: the same seed gives the same net"},
     {NULL, NULL, NULL, "Training"},
     {"loss", "NAME", "cross-entropy", "cross-entropy, binary-cross-entropy or squared-error"},
-    {"optimizer", "NAME", "adam", "sgd, momentum, weighted-momentum, nesterov, rmsprop, adam, adamw"},
+    {"optimizer", "NAME", "adam",
+     "sgd, momentum, weighted-momentum, nesterov, rmsprop, adam, adamw"},
     {"lr", "NUMBER", "1e-3", "learning rate"},
     {"momentum", "NUMBER", "0.9", "of the momentum methods"},
     {"weight-decay", "NUMBER", "0.01", "of adamw"},
@@ -52,7 +55,8 @@ static option options[] = {
     {"save", "FILE", "net.safetensors", "the trained net"},
     {"names", "LIST", "", "names of the classes, to be kept with the net: zero,one,..."},
     {"log", "FILE", "", "the history as tab-separated values, after every epoch"},
-    {"checkpoint", "FILE", "", "where the training stands; otherwise the name of the net, .checkpoint"},
+    {"checkpoint", "FILE", "",
+     "where the training stands; otherwise the name of the net, .checkpoint"},
     {"every", "SECONDS", "60", "how often it is saved within an epoch (it is after each)"},
     {"resume", "FILE", "", "go on from this checkpoint, with otherwise the same options"},
     {"plot", NULL, "", "draw the curves while training, with gnuplot"},
@@ -67,8 +71,12 @@ static option *find_option(const char *name) {
     return NULL;
 }
 
-static const char *text_of(const char *name) { return find_option(name)->value; }
-static bool is_given(const char *name) { return text_of(name)[0] != '\0'; }
+static const char *text_of(const char *name) {
+    return find_option(name)->value;
+}
+static bool is_given(const char *name) {
+    return text_of(name)[0] != '\0';
+}
 
 static void print_help(void) {
     printf("usage: train [options]\n\n"
@@ -83,8 +91,8 @@ static void print_help(void) {
         }
         snprintf(left, sizeof left, "--%s %s", one->name, one->argument ? one->argument : "");
         const bool has_default = one->argument && one->value[0];
-        printf("  %-21s %s%s%s%s\n", left, one->help, has_default ? " (" : "", has_default ? one->value : "",
-               has_default ? ")" : "");
+        printf("  %-21s %s%s%s%s\n", left, one->help, has_default ? " (" : "",
+               has_default ? one->value : "", has_default ? ")" : "");
     }
 }
 
@@ -132,30 +140,40 @@ static int choice_of(const char *name, const char *const *list) {
 
 /* ---- From words to the library's structs */
 
-static const char *const activations[] = {"linear", "relu", "leaky_relu", "sigmoid", "tanh", "softmax", NULL};
-static const char *const losses[] = {"", "cross-entropy", "binary-cross-entropy", "squared-error", NULL};
-static const char *const optimizers[] = {"", "sgd", "momentum", "weighted-momentum", "nesterov",
-                                         "rmsprop", "adam", "adamw", NULL};
+static const char *const activations[] = {"linear", "relu",    "leaky_relu", "sigmoid",
+                                          "tanh",   "softmax", NULL};
+static const char *const losses[] = {"", "cross-entropy", "binary-cross-entropy", "squared-error",
+                                     NULL};
+static const char *const optimizers[] = {
+    "", "sgd", "momentum", "weighted-momentum", "nesterov", "rmsprop", "adam", "adamw", NULL};
 static const char *const schedules[] = {"constant", "step", "cosine", "plateau", NULL};
 static const char *const normalizations[] = {"none", "255", "sample", "feature", NULL};
 
 static dn_optimizer make_optimizer(void) {
     const dn_real rate = (dn_real)number_of("lr"), momentum = (dn_real)number_of("momentum");
     switch (choice_of("optimizer", optimizers)) {
-    case 1: return dn_sgd(rate);
-    case 2: return dn_momentum(rate, momentum);
-    case 3: return dn_weighted_momentum(rate, momentum);
-    case 4: return dn_nesterov(rate, momentum);
-    case 5: return dn_rmsprop(rate);
-    case 7: return dn_adamw(rate, (dn_real)number_of("weight-decay"));
-    default: return dn_adam(rate);
+    case 1:
+        return dn_sgd(rate);
+    case 2:
+        return dn_momentum(rate, momentum);
+    case 3:
+        return dn_weighted_momentum(rate, momentum);
+    case 4:
+        return dn_nesterov(rate, momentum);
+    case 5:
+        return dn_rmsprop(rate);
+    case 7:
+        return dn_adamw(rate, (dn_real)number_of("weight-decay"));
+    default:
+        return dn_adam(rate);
     }
 }
 
 static int make_training(dn_training *how) {
     const int loss = choice_of("loss", losses), schedule = choice_of("schedule", schedules);
     if (loss < 1) return wrong("--loss: there is no '%s'%s", text_of("loss"), "");
-    if (choice_of("optimizer", optimizers) < 1) return wrong("--optimizer: there is no '%s'%s", text_of("optimizer"), "");
+    if (choice_of("optimizer", optimizers) < 1)
+        return wrong("--optimizer: there is no '%s'%s", text_of("optimizer"), "");
     if (schedule < 0) return wrong("--schedule: there is no '%s'%s", text_of("schedule"), "");
     how->loss = (dn_loss)loss;
     how->schedule.kind = (dn_schedule_kind)schedule;
@@ -170,13 +188,17 @@ static int make_training(dn_training *how) {
     (void)number_of("validate");
     (void)number_of("dropout");
     (void)count_of("seed");
-    return not_a_number ? wrong("--%s: '%s' is not a number that fits", not_a_number, text_of(not_a_number)) : 0;
+    return not_a_number
+               ? wrong("--%s: '%s' is not a number that fits", not_a_number, text_of(not_a_number))
+               : 0;
 }
 
 static int make_net(dn_net *net, const dn_dataset *train) {
     const int hidden = choice_of("activation", activations);
     const bool to_softmax = !is_given("output") && strcmp(text_of("loss"), "cross-entropy") == 0;
-    const int last = is_given("output") ? choice_of("output", activations) : to_softmax ? DN_SOFTMAX : DN_SIGMOID;
+    const int last = is_given("output") ? choice_of("output", activations)
+                     : to_softmax       ? DN_SOFTMAX
+                                        : DN_SIGMOID;
     const dn_real dropout = (dn_real)number_of("dropout");
     char usual[60];
     if (hidden < 0) return wrong("--activation: there is no '%s'%s", text_of("activation"), "");
@@ -186,7 +208,8 @@ static int make_net(dn_net *net, const dn_dataset *train) {
     for (int layer = 0;; layer++) {
         char *end;
         const unsigned long long size = strtoull(at, &end, 10);
-        if (end == at || *at == '-' || (*end && *end != ',')) return wrong("--layers: '%s' is not a list like 784,128,10%s", sizes, "");
+        if (end == at || *at == '-' || (*end && *end != ','))
+            return wrong("--layers: '%s' is not a list like 784,128,10%s", sizes, "");
         if (layer == 0) dn_net_init(net, (size_t)size, count_of("seed"));
         else dn_net_dense(net, (size_t)size, (dn_activation)(*end ? hidden : last));
         if (!*end) break;
@@ -209,14 +232,16 @@ static void count_classes(dn_dataset *data) {
 }
 
 /* The training samples in two parts, with the same normalisation. */
-static dn_status make_data(dn_dataset *all, dn_dataset *train, dn_dataset *held, dn_dataset *test, dn_error *error) {
+static dn_status make_data(dn_dataset *all, dn_dataset *train, dn_dataset *held, dn_dataset *test,
+                           dn_error *error) {
     dn_random random = dn_random_seed(count_of("seed"));
     const double share = number_of("validate");
     dn_status status = dn_dataset_load(all, text_of("images"), text_of("labels"), error);
     if (status) return status;
     count_classes(all);
     all->normalization = (dn_normalization)choice_of("normalize", normalizations);
-    if (all->normalization == DN_NORMALIZE_FEATURE && (status = dn_dataset_standardize(all, error))) return status;
+    if (all->normalization == DN_NORMALIZE_FEATURE && (status = dn_dataset_standardize(all, error)))
+        return status;
     status = dn_dataset_split_fraction(all, 1 - share, &random, train, held, error);
     if (status || !is_given("test-images")) return status;
     status = dn_dataset_load(test, text_of("test-images"), text_of("test-labels"), error);
@@ -236,15 +261,20 @@ static void plot(FILE *gnuplot, const dn_history *history) {
     fprintf(gnuplot, "set datafile missing \"nan\"\n$history << END\n");
     for (size_t i = 0; i < history->count; i++) {
         const dn_epoch *epoch = &history->epochs[i];
-        fprintf(gnuplot, "%zu %.6g %.6g %.6g %.6g\n", epoch->epoch, epoch->train_loss, epoch->validation_loss,
-                100 * epoch->train_accuracy, 100 * epoch->validation_accuracy);
+        fprintf(gnuplot, "%zu %.6g %.6g %.6g %.6g\n", epoch->epoch, epoch->train_loss,
+                epoch->validation_loss, 100 * epoch->train_accuracy,
+                100 * epoch->validation_accuracy);
     }
-    fprintf(gnuplot, "END\nset xrange [0.5:%zu.5]\nset multiplot layout 1, 2\nset xlabel 'epoch'\n"
-                     "set title 'loss'\nset key top right\n"
-                     "plot $history using 1:2 with lines title 'train', $history using 1:3 with points title 'validation'\n"
-                     "set title 'accuracy (%%)'\nset key bottom right\n"
-                     "plot $history using 1:4 with lines title 'train', $history using 1:5 with points title 'validation'\n"
-                     "unset multiplot\n", history->count);
+    fprintf(gnuplot,
+            "END\nset xrange [0.5:%zu.5]\nset multiplot layout 1, 2\nset xlabel 'epoch'\n"
+            "set title 'loss'\nset key top right\n"
+            "plot $history using 1:2 with lines title 'train', $history using 1:3 with points "
+            "title 'validation'\n"
+            "set title 'accuracy (%%)'\nset key bottom right\n"
+            "plot $history using 1:4 with lines title 'train', $history using 1:5 with points "
+            "title 'validation'\n"
+            "unset multiplot\n",
+            history->count);
     fflush(gnuplot);
 }
 
@@ -259,7 +289,9 @@ static void stop(int number) {
 
 /* A word as the shell takes it. */
 static void print_word(const char *word) {
-    if (word[0] && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,/:")]) {
+    if (word[0] &&
+        !word[strspn(word,
+                     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,/:")]) {
         fprintf(stderr, " %s", word);
         return;
     }
@@ -268,9 +300,11 @@ static void print_word(const char *word) {
     fprintf(stderr, "'");
 }
 
-static void say_how_to_resume(int count, char **words, const dn_trainer *trainer, const char *checkpoint) {
+static void say_how_to_resume(int count, char **words, const dn_trainer *trainer,
+                              const char *checkpoint) {
     fprintf(stderr, "\nstopped in epoch %zu of %zu, after batch %zu of %zu; saved %s; to go on:\n ",
-            trainer->epoch + 1, trainer->how.epochs, trainer->position, trainer->batches, checkpoint);
+            trainer->epoch + 1, trainer->how.epochs, trainer->position, trainer->batches,
+            checkpoint);
     for (int i = 0; i < count; i++) {
         if (strcmp(words[i], "--resume") == 0) i++;
         else print_word(words[i]);
@@ -303,11 +337,13 @@ static dn_status train_to_the_end(dn_trainer *trainer, const char *checkpoint, d
         saved = wall_seconds();
         if (epoch_done && is_given("log") && status == DN_OK) {
             trainer->how.history = &trainer->history;
-            status = save_log(text_of("log"), trainer->net, &trainer->how, text_of("images"), error);
+            status =
+                save_log(text_of("log"), trainer->net, &trainer->how, text_of("images"), error);
         }
         if (epoch_done && gnuplot) plot(gnuplot, &trainer->history);
     }
-    if (status == DN_OK && stopped_by && !trainer->finished) status = dn_trainer_save(trainer, checkpoint, error);
+    if (status == DN_OK && stopped_by && !trainer->finished)
+        status = dn_trainer_save(trainer, checkpoint, error);
     if (gnuplot) pclose(gnuplot);
     if (status == DN_OK && trainer->error.status) *error = trainer->error;
     return status ? status : trainer->error.status;
@@ -324,12 +360,14 @@ int main(int count, char **words) {
     if (status) return status;
     if (is_given("help")) return print_help(), 0;
     if ((status = make_training(&how))) return status;
-    if (choice_of("normalize", normalizations) < 0) return wrong("--normalize: there is no '%s'%s", text_of("normalize"), "");
+    if (choice_of("normalize", normalizations) < 0)
+        return wrong("--normalize: there is no '%s'%s", text_of("normalize"), "");
     const char *checkpoint = checkpoint_name(name, sizeof name);
 
     bool failed = make_data(&all, &train, &held, &test, &error) != DN_OK;
     if (!failed) status = make_net(&net, &train);
-    failed = failed || status || dn_trainer_init(&trainer, &net, &train, held.count > 0 ? &held : NULL, &how, &error) ||
+    failed = failed || status ||
+             dn_trainer_init(&trainer, &net, &train, held.count > 0 ? &held : NULL, &how, &error) ||
              (is_given("resume") && dn_trainer_load(&trainer, text_of("resume"), &error));
     if (!failed) {
         signal(SIGINT, stop);
@@ -344,7 +382,8 @@ int main(int count, char **words) {
         } else if (!failed) {
             failed = dn_net_save(&net, text_of("save"), &error) != DN_OK;
             if (!failed) printf("saved %s\n", text_of("save"));
-            if (trainer.stopped_early) printf("stopped early; epoch %zu was the best\n", trainer.best_epoch);
+            if (trainer.stopped_early)
+                printf("stopped early; epoch %zu was the best\n", trainer.best_epoch);
         }
     }
     if (!failed && !status && test.count > 0) {

@@ -419,6 +419,22 @@ static void test_errors(void) {
     bytes("\0\0\0\0\0\0\0\0", 8);
     fails(DN_ERROR_FORMAT, "more code lengths", "dynamic: a repetition beyond the end");
 
+    begin();
+    block(1, 2);
+    number(0, 5);
+    number(0, 5);
+    number(0, 4);
+    number(0, 3);
+    number(0, 3);
+    number(1, 3);
+    number(1, 3);
+    word("1");
+    number(127, 7); /* 138 */
+    word("1");
+    number(121 - 11, 7); /* 259 */
+    bytes("\0\0\0\0\0\0\0\0", 8);
+    fails(DN_ERROR_FORMAT, "more code lengths", "dynamic: a repetition one beyond the end");
+
     begin(); /* 257 + 1 zeroes: exactly filled, but there is no end */
     block(1, 2);
     number(0, 5);
@@ -725,6 +741,26 @@ static void test_memory(void) {
            error.message);
     }
     free(text);
+
+    /* The same with a header in front: the block does not grow beyond what that says. */
+    enum { RUNS = 2400, WHOLE = 8 + 1 + 258 * RUNS };
+    static unsigned char array_bytes[WHOLE] = {0, 0, 8, 1, 0, 0, 0, 0, 'x'};
+    for (int i = 0; i < 4; i++) array_bytes[4 + i] = (unsigned char)((WHOLE - 8) >> (24 - 8 * i));
+    memset(array_bytes + 9, 'x', WHOLE - 9);
+    begin();
+    block(1, 1);
+    for (int i = 0; i < 9; i++) literal(array_bytes[i]);
+    for (int i = 0; i < RUNS; i++) word("11000101 00000");
+    word("0000000");
+    end((const char *)array_bytes, WHOLE);
+    counting_reset(0);
+    dn_idx array;
+    ok(dn_idx_memory(&array, stream, bits / 8, &error) == DN_OK && array.count == WHOLE - 8 &&
+           memcmp(array.data, array_bytes + 8, array.count) == 0,
+       "an array of %d bytes from %zu", WHOLE, bits / 8);
+    ok(counting.calls > 2 && counting.largest <= WHOLE + 258 + 64,
+       "the largest of %zu requests is %zu bytes", counting.calls, counting.largest);
+    dn_idx_free(&array);
 }
 
 int main(void) {

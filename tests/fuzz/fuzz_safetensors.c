@@ -25,9 +25,11 @@ static void save_and_load_again(const dn_net *net) {
     stop_unless(dn_net_store(net, stored, size, NULL) == size);
     stop_unless(dn_net_memory(&again, stored, size, NULL, &error) == DN_OK);
     stop_unless(again.parameter_count == net->parameter_count &&
-                memcmp(again.parameters, net->parameters, net->parameter_count * sizeof(dn_real)) == 0);
+                memcmp(again.parameters, net->parameters, net->parameter_count * sizeof(dn_real)) ==
+                    0);
     unsigned char *twice = (unsigned char *)malloc(size + 1);
-    stop_unless(dn_net_store(&again, twice, size, NULL) == size && memcmp(stored, twice, size) == 0);
+    stop_unless(dn_net_store(&again, twice, size, NULL) == size &&
+                memcmp(stored, twice, size) == 0);
     free(stored);
     free(twice);
     dn_net_free(&again);
