@@ -266,7 +266,8 @@ static void plot(FILE *gnuplot, const dn_history *history) {
                 100 * epoch->validation_accuracy);
     }
     fprintf(gnuplot,
-            "END\nset xrange [0.5:%zu.5]\nset multiplot layout 1, 2\nset xlabel 'epoch'\n"
+            "END\nset xrange [0.5:%zu.5]\nset xtics ceil(%zu / 10.0)\nset multiplot layout 1, "
+            "2\nset xlabel 'epoch'\n"
             "set title 'loss'\nset key top right\n"
             "plot $history using 1:2 with lines title 'train', $history using 1:3 with points "
             "title 'validation'\n"
@@ -274,7 +275,7 @@ static void plot(FILE *gnuplot, const dn_history *history) {
             "plot $history using 1:4 with lines title 'train', $history using 1:5 with points "
             "title 'validation'\n"
             "unset multiplot\n",
-            history->count);
+            history->count, history->count);
     fflush(gnuplot);
 }
 
@@ -344,7 +345,7 @@ static dn_status train_to_the_end(dn_trainer *trainer, const char *checkpoint, d
     }
     if (status == DN_OK && stopped_by && !trainer->finished)
         status = dn_trainer_save(trainer, checkpoint, error);
-    if (gnuplot) pclose(gnuplot);
+    if (gnuplot && pclose(gnuplot) == 0) printf("\n");
     if (status == DN_OK && trainer->error.status) *error = trainer->error;
     return status ? status : trainer->error.status;
 }

@@ -217,6 +217,7 @@ static void test_failing_memory(void) {
 static void test_arrays(void) {
     static const dn_real x[6] = {1, 2, 3, 4, 5, 6};
     static const int32_t good[3] = {0, 2, 1}, low[3] = {0, -1, 1}, high[3] = {0, 1, 3};
+    static const int32_t far_off[3] = {0, 1, 256}, lowest[3] = {INT32_MIN, 0, 0};
     dn_dataset data;
     ok(dn_dataset_arrays(&data, 3, 2, x, 3, good, &error) == DN_OK && data.count == 3 &&
            data.features == 2 && data.classes == 3 && data.values == x && data.labels == good &&
@@ -230,6 +231,9 @@ static void test_arrays(void) {
            strstr(error.message, "label 3 of sample 2 is not in 0 .. 2") != NULL &&
            data.count == 0,
        "a label too high: %s", error.message);
+    ok(dn_dataset_arrays(&data, 3, 2, x, 3, far_off, &error) == DN_ERROR_LABEL &&
+           dn_dataset_arrays(&data, 3, 2, x, 3, lowest, &error) == DN_ERROR_LABEL,
+       "labels far too high and far too low");
     ok(dn_dataset_arrays(&data, 3, 2, x, 0, good, &error) == DN_ERROR_ARGUMENT,
        "labels but no classes: %s", error.message);
     ok(dn_dataset_arrays(&data, 3, 2, x, 0, NULL, &error) == DN_OK && data.classes == 0,
