@@ -3896,6 +3896,8 @@ static void dni_visit_end(dni_visit *visit) {
     dni_release(visit->inputs);
     dni_release(visit->targets);
     dni_release(visit->labels);
+    visit->inputs = visit->targets = NULL; /* a second end is harmless */
+    visit->labels = NULL;
 }
 
 static dn_status dni_visit_begin(dni_visit *visit, const dn_net *net, const dn_dataset *data,
@@ -6444,20 +6446,21 @@ $$ \text{input} = \frac{x - \mu}{\sigma}, \qquad
 
     input[s,i] = (bytes[row(s),i] - mean) / deviation
 
-A byte has only 256 values. So 256 divisions fill a table, and a pixel costs one look into
-it: 0.3 nanoseconds, where a division of its own would cost one. The table is computed in
-double precision and then rounded. Two roundings can give another result than one, but not
-here: for a quotient of floats, double precision has more than the 2 p + 2 bits (p = 24) that
-make the second rounding harmless (Figueroa, 1995). So x / 255 is the float next to the exact
-quotient, and the same everywhere.
+Two of the three pairs are the same for all rows. There the quotient is formed eight or
+sixteen bytes at a time by the vector units (chapter 2). A division rounds correctly, so
+that x / 255 is the float next to the exact quotient, and the same on every machine;
+multiplying by a rounded 1 / 255 instead would miss it for 126 of the 256 bytes.
+
+With the picture's own mean the table is quicker: a byte has only 256 values, so 256
+divisions in double precision serve all of a row, and a pixel costs one look.
 */
 static void dni_fill_table(dn_real *table, dni_scale scale) {
     for (int x = 0; x < 256; x++) table[x] = (dn_real)((x - scale.mean) / scale.deviation);
 }
 
 /*
-For a feature's own mean there is no table, since each column has another. For each
-picture's own mean there is one per picture.
+For a feature's own mean there is neither table nor constant, since each column has
+another.
 */
 static void dni_gather_bytes(const dn_dataset *data, const unsigned char *row, dn_real *table,
                              dn_real *input) {

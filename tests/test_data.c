@@ -557,6 +557,17 @@ static void test_quotients(void) {
     }
     ok(wrong == 0, "x / 255 is correctly rounded for each byte");
 
+    /* What never varies, exactly. */
+    wrong = 0;
+    dn_random numbers = dn_random_seed(6);
+    for (size_t count = 1; count < 256; count++) {
+        const dn_real constant = (dn_real)dn_random_uniform(&numbers);
+        for (size_t i = 0; i < count; i++) inputs[i] = constant;
+        const dni_scale scale = dni_scale_of_values(inputs, count);
+        wrong += scale.mean != (double)constant || scale.deviation != 1;
+    }
+    ok(wrong == 0, "255 constant rows have mean and deviation exactly");
+
     /* Integer sums against long double, with numbers that cancel. */
     static unsigned char many[200000];
     static long double same[200000];
