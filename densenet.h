@@ -127,6 +127,10 @@ All of these are optional and are defined before the `#include`. `DN_REAL` and
 | `DN_NO_STDIO` | no file names: data from memory and through callbacks only |
 | `DN_MALLOC(size)`, `DN_FREE(memory)` | replace `malloc` and `free` |
 | `DN_ASSERT(condition)` | replaces `assert`; for errors of the programmer only |
+| `DN_FILE` | the name of this file, if it is not `"densenet.h"`: it includes itself |
+| `DN_INSTRUCTIONS` | `portable`, `avx2`, `avx512` or `neon`: fixes what is else chosen at run time |
+| `DN_KEEP_ZEROES` | multiplies by zero too; changes no bit while all weights are finite |
+| `DN_USE_CBLAS` | products by the platform's BLAS (link it); bits then depend on the BLAS |
 */
 
 /*
@@ -1236,7 +1240,15 @@ once for each instruction set, the rest only the first time. Who renames the fil
 
 #if defined(__GNUC__) && defined(__x86_64__) && !defined(__TINYC__)
 #define DNI_HAS_X86 1
+#ifndef __clang__ /* gcc 12 takes the undefined vectors of its own header for a mistake */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
+#ifndef __clang__
+#pragma GCC diagnostic pop
+#endif
 #elif defined(__GNUC__) && defined(__aarch64__) && !defined(__TINYC__)
 #define DNI_HAS_NEON 1
 #include <arm_neon.h>
@@ -1769,7 +1781,7 @@ static size_t DNI_NAME(columns)(size_t column, size_t n) {
 
 /* All of c for one block of k. */
 DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, size_t m, size_t n) {
-    dn_real packed[DNI_DEPTH * DNI_NAME(panel)];
+    dn_real packed[(size_t)DNI_DEPTH * DNI_NAME(panel)];
     const bool rows_lie_apart = block->b.column_stride != 1;
     const size_t edge = n - n % DNI_LANES; /* where a vector is not full */
     if (!rows_lie_apart && block->k * n <= DNI_NAME(cached)) { /* row by row */
@@ -1830,15 +1842,15 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
 
 The elements of c do not depend on each other: its columns, or its rows if there are more of
 them, are dealt out to the threads. No sum is split, so that the number of threads changes
-no bit. A product of less than a hundred thousand multiplications is finished sooner than
-threads are woken.
+no bit. A product of less than a million multiplications, some ten microseconds, is finished
+sooner than threads are woken.
 */
 DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b,
                                          dn_real *c, size_t c_row, size_t c_column, bool add,
                                          bool look_for_zeroes) {
 #ifdef _OPENMP
     const int threads = omp_in_parallel() ? 1 : omp_get_max_threads();
-    if (threads > 1 && (double)m * (double)n * (double)k > 1e5) {
+    if (threads > 1 && (double)m * (double)n * (double)k > 1e6) {
         const bool by_rows = m > n;
         const size_t unit = by_rows ? 8 : (size_t)DNI_NAME(panel), all = by_rows ? m : n;
         const size_t units = (all + unit - 1) / unit, count = (size_t)threads;
@@ -2207,6 +2219,9 @@ static void dni_multiply(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c
     (void)look_for_zeroes;
     dni_blas(which, a, b, c, k, add);
 #else
+#ifdef DN_KEEP_ZEROES /* tests/determinism shows that it changes no bit */
+    look_for_zeroes = false;
+#endif
     const dni_arithmetic *arithmetic = dni_arithmetic_of_this_machine();
     dni_factor left, right;
     if (which == DN_A_BT) { /* as the transposed product, b a^T: the small factor is packed */
@@ -4251,7 +4266,9 @@ static void dni_plateau(dn_trainer *trainer, double accuracy) {
 With too large a learning rate every step overshoots more than the one before, and
 after some steps a number overflows. From then on everything is NaN, and a training
 loop that does not look reports nonsense for hours. The trainer looks at the loss of
-every batch, and when it is not finite searches the layers for the first culprit.
+every batch, and at the end of an epoch (there may be no later loss) at the parameters.
+When it finds a number that is not finite it searches for the first culprit: the samples
+themselves, then layer by layer.
 */
 static const char *dni_kind_of_not_finite(const dn_real *numbers, size_t count) {
     for (size_t i = 0; i < count; i++) {
@@ -4263,11 +4280,17 @@ static const char *dni_kind_of_not_finite(const dn_real *numbers, size_t count) 
 
 static dn_status dni_diverged(dn_trainer *trainer) {
     const dn_net *net = trainer->net;
-    const char *found = NULL, *place = "the loss of layer";
+    const char *place = NULL;
+    const char *found = dni_kind_of_not_finite(trainer->inputs,
+                                               trainer->workspace.count * net->inputs);
+    if (found != NULL)
+        return dni_fail(&trainer->error, DN_ERROR_DIVERGED,
+                        "training diverged in epoch %zu, batch %zu: the samples themselves hold %s",
+                        trainer->epoch + 1, trainer->position, found);
     size_t l = 0;
-    for (; l < net->layer_count && found == NULL; l++) {
+    for (; l < net->layer_count; l++) {
         const dn_layer *layer = &net->layers[l];
-        place = "the weights of layer";
+        place = "the parameters of layer";
         found = dni_kind_of_not_finite(net->parameters + layer->weights,
                                        dni_layer_parameters(layer));
         if (found != NULL) break;
@@ -4420,14 +4443,20 @@ DN_API bool dn_trainer_step(dn_trainer *trainer) {
                                      trainer->loss_sum);
     trainer->correct += dni_count_correct(trainer->net, outputs, trainer->net->loss, &batch);
     trainer->position++;
-    if (!dni_is_finite(trainer->loss_sum) && !trainer->how.ignore_divergence) {
+    bool finite = dni_is_finite(trainer->loss_sum);
+    const bool goes_on = finite || trainer->how.ignore_divergence;
+    const bool last = trainer->position == trainer->batches;
+    if (goes_on) dni_train_batch(trainer, &batch);
+    if (goes_on && last)
+        finite = finite && dni_kind_of_not_finite(trainer->net->parameters,
+                                                  trainer->net->parameter_count) == NULL;
+    if (!finite && !trainer->how.ignore_divergence) {
         (void)dni_diverged(trainer);
         dni_trainer_finish(trainer);
         return false;
     }
-    dni_train_batch(trainer, &batch);
     dni_report_progress(trainer, first + count, NULL);
-    if (trainer->position == trainer->batches) dni_epoch_end(trainer);
+    if (last) dni_epoch_end(trainer);
     return true;
 }
 

@@ -240,7 +240,18 @@ static void portions(void) {
        "the loss of the data set is that of one large batch, bit for bit");
     size_t confusion[OUTPUTS * OUTPUTS], total = 0, diagonal = 0, mistakes = 0;
     dn_confusion(&net, &data, confusion, NULL);
-    dn_mistakes(&net, &data, NULL, 0, &mistakes, NULL);
+    static dn_mistake list[MANY];
+    dn_mistakes(&net, &data, list, MANY, &mistakes, NULL);
+    bool listed = mistakes == MANY - correct;
+    for (size_t s = 0, next = 0; s < MANY; s++) {
+        const size_t predicted = dn_largest(all + s * OUTPUTS, OUTPUTS);
+        if (predicted == (size_t)classes[s]) continue;
+        listed = listed && list[next].sample == s && list[next].label == classes[s] &&
+                 (size_t)list[next].predicted == predicted &&
+                 list[next].probability == all[s * OUTPUTS + predicted];
+        next++;
+    }
+    ok(listed, "all %zu mistakes are listed, in order", mistakes);
     for (size_t i = 0; i < OUTPUTS * OUTPUTS; i++) {
         total += confusion[i];
         if (i % (OUTPUTS + 1) == 0) diagonal += confusion[i];

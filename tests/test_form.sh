@@ -21,10 +21,10 @@ share() {
 percent=$(share)
 echo "# prose is $percent % of the lines of densenet.h"
 check "prose is 35 to 50 % of densenet.h" [ "$percent" -ge 35 -a "$percent" -le 50 ]
-names() { ! grep -nE '^(static|DN_API)[^=;]*\b[a-z_]+\(' densenet.h |
+code() { awk '$0 == "/*" { prose = 1 } { print prose ? "" : $0 } $0 == "*/" { prose = 0 }' densenet.h; }
+names() { ! code | grep -nE '^(static|DN_API)[^=;]*\b[a-z_]+\(' |
     grep -vE '\b(dn|dni|DN|DNI)_[A-Za-z0-9_]*\(|__attribute__'; }
 check "every function of densenet.h begins with dn_ or dni_" names
-code() { awk '$0 == "/*" { prose = 1 } { print prose ? "" : $0 } $0 == "*/" { prose = 0 }' densenet.h; }
 silent() { ! code | grep -nE '^[^/]*[^a-z_](printf|puts|exit|abort|assert)\(' |
     grep -v 'define DN_ASSERT'; }
 check "no call that prints, exits or asserts" silent
