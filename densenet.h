@@ -529,7 +529,8 @@ typedef struct dn_evaluation {
 } dn_evaluation;
 
 DN_API dn_evaluation dn_evaluate(const dn_net *net, const dn_dataset *data);
-/* confusion [classes, classes]: row = true class, column = predicted class. */
+/* confusion [classes, classes]: row = true class, column = predicted class; classes is
+   net->outputs, or 2 where the net has a single output. */
 DN_API dn_status dn_confusion(const dn_net *net, const dn_dataset *data, size_t *confusion,
                               dn_error *error);
 /* The share of class `which` that was recognised, from a confusion matrix; NaN if it has no sample. */
@@ -3029,7 +3030,8 @@ static void dni_loss_gradient(const dn_net *net, const dn_workspace *workspace, 
 
 Cross-entropy takes the logarithm of its inputs: they must be probabilities. Behind
 a linear, ReLU or tanh layer it has no meaning, and the library says so instead of
-training on NaN.
+training on NaN. And the softmax of a single number is 1 whatever the number: such a net
+cannot learn.
 */
 DN_API dn_status dn_loss_check(const dn_net *net, dn_loss loss, dn_error *error) {
     dn_status status = dni_net_check(net, error);
@@ -3039,6 +3041,10 @@ DN_API dn_status dn_loss_check(const dn_net *net, dn_loss loss, dn_error *error)
         return dni_fail(error, DN_ERROR_ARGUMENT, "the last layer must be dense, not dropout");
     if ((unsigned)loss > DN_MEAN_SQUARED_ERROR)
         return dni_fail(error, DN_ERROR_ARGUMENT, "unknown loss %d", (int)loss);
+    if (last->activation == DN_SOFTMAX && last->outputs == 1)
+        return dni_fail(error, DN_ERROR_ARGUMENT,
+                        "softmax of a single output is always 1: end the net with DN_SIGMOID, or "
+                        "with two outputs");
     loss = dni_loss_of(net, loss);
     if (loss != DN_MEAN_SQUARED_ERROR && last->activation != DN_SIGMOID &&
         last->activation != DN_SOFTMAX && last->activation != DN_CUSTOM)

@@ -27,7 +27,7 @@ enum { PCA_BLOCK = 24, PCA_ROUNDS = 3000 };
 
 /* Eigenvalues of the symmetric matrix a [n, n] on its diagonal, eigenvectors in the columns of
    v [n, n], by Jacobi's rotations: each makes one pair of elements zero. */
-static void pca_jacobi(double *a, double *v, size_t n) {
+static inline void pca_jacobi(double *a, double *v, size_t n) {
     for (size_t i = 0; i < n * n; i++) v[i] = i % (n + 1) == 0;
     for (int sweep = 0; sweep < 60; sweep++) {
         double off = 0, on = 0;
@@ -57,7 +57,7 @@ static void pca_jacobi(double *a, double *v, size_t n) {
 }
 
 /* Makes the rows of q [b, n] orthogonal unit vectors (Gram and Schmidt, twice for accuracy). */
-static void pca_orthogonalize(double *q, size_t b, size_t n) {
+static inline void pca_orthogonalize(double *q, size_t b, size_t n) {
     for (size_t i = 0; i < b; i++) {
         for (int twice = 0; twice < 2; twice++) {
             double length = 0;
@@ -74,7 +74,7 @@ static void pca_orthogonalize(double *q, size_t b, size_t n) {
 }
 
 /* to [b, n] = from [b, n] times the symmetric a [n, n]. */
-static void pca_multiply(const double *a, const double *from, double *to, size_t b, size_t n) {
+static inline void pca_multiply(const double *a, const double *from, double *to, size_t b, size_t n) {
     memset(to, 0, b * n * sizeof *to);
     for (size_t k = 0; k < n; k++)
         for (size_t i = 0; i < b; i++) {
@@ -85,7 +85,7 @@ static void pca_multiply(const double *a, const double *from, double *to, size_t
 
 /* The `count` largest eigenvalues of a symmetric matrix without negative ones, and their unit
    vectors [count, n]; count <= PCA_BLOCK. False without memory. */
-static bool pca_eigenvectors(const double *a, size_t n, size_t count, double *values, double *vectors) {
+static inline bool pca_eigenvectors(const double *a, size_t n, size_t count, double *values, double *vectors) {
     const size_t b = n < PCA_BLOCK ? n : PCA_BLOCK;
     double *q = (double *)calloc(3 * b * n + 2 * b * b, sizeof *q);
     double *aq = q + b * n, *turned = aq + b * n, *small = turned + b * n, *v = small + b * b;
@@ -138,7 +138,7 @@ static bool pca_eigenvectors(const double *a, size_t n, size_t count, double *va
 /* Scores [rows, count] of the rows of x [rows, columns] (which is moved to mean 0) along the
    first `count` principal components, and the variance along each. The sign of an eigenvector
    is arbitrary: the largest component of each is made positive. False without memory. */
-static bool pca_scores(double *x, size_t rows, size_t columns, size_t count, double *scores, double *variances) {
+static inline bool pca_scores(double *x, size_t rows, size_t columns, size_t count, double *scores, double *variances) {
     double *gram = (double *)calloc(rows * rows + count * rows, sizeof *gram);
     double *vectors = gram + rows * rows;
     if (!gram) return false;

@@ -16,7 +16,7 @@ static FILE *open_numbers(const experiment *e, const char *name) {
 }
 
 /* Draws NAME.tsv with a script of plots/, and shows it in the report. */
-static void draw(experiment *e, const char *script, const char *name, const char *title, const char *caption) {
+static inline void draw(experiment *e, const char *script, const char *name, const char *title, const char *caption) {
     char command[3 * PATH];
     const char *const ends[] = {"png", "svg"};
     for (int i = 0; i < 2; i++) {
@@ -34,10 +34,10 @@ typedef struct curve {
     setting what;
 } curve;
 
-enum { MAX_POINTS = 2001 };
+enum { MAX_POINTS = 1100 };
 
 /* Reads columns of numbers from a log; returns how many rows, at most MAX_POINTS. */
-static size_t read_columns(const char *path, int columns, double *numbers) {
+static inline size_t read_columns(const char *path, int columns, double *numbers) {
     char line[400];
     size_t rows = 0;
     FILE *file = fopen(path, "r");
@@ -56,7 +56,7 @@ static size_t read_columns(const char *path, int columns, double *numbers) {
 }
 
 /* A block of the figure: the title, then rows "x mean deviation mean deviation ...". */
-static void put_band(experiment *e, FILE *file, const curve *one, const char *kind, int columns) {
+static inline void put_band(experiment *e, FILE *file, const curve *one, const char *kind, int columns) {
     const size_t width = (size_t)columns, size = MAX_POINTS * width;
     double *numbers = (double *)malloc(MAX_SEEDS * size * sizeof *numbers);
     size_t rows[MAX_SEEDS], longest = 0;
@@ -103,7 +103,7 @@ static void show_curves(experiment *e, const char *name, const char *title, cons
 /* ---- A value table as a picture: accuracy against the hyperparameter, on a logarithmic axis;
    a 0 stands one step left of the smallest. */
 
-static void draw_values(experiment *e, const value_table *t) {
+static inline void draw_values(experiment *e, const value_table *t) {
     double smallest = (double)INFINITY;
     char title[100];
     if (!e->report) return;
@@ -124,35 +124,39 @@ static void draw_values(experiment *e, const value_table *t) {
 
 /* ---- Tiles of pixels: TSV rows "x y red green blue", and behind two empty lines the labels. */
 
+enum { TILE = 28, GAP = 4, LABEL = 8, MAX_ACROSS = 4, MAX_TILES = 12 };
+
 typedef struct tiles {
-    FILE *file;
     size_t count, across;
-    char labels[12][40];
+    double pixels[MAX_TILES][TILE * TILE * 3]; /* red, green, blue from 0 to 1 */
+    char labels[MAX_TILES][40];
 } tiles;
 
-enum { TILE = 28, GAP = 4, LABEL = 8 };
-
-static void put_tile(tiles *t, const double *pixels, int colours, const char *label) {
-    const size_t left = (t->count % t->across) * (TILE + GAP), top = (t->count / t->across) * (TILE + LABEL);
+/* A tile of 28 x 28 pixels with 3 colours, or with 1, a grey. */
+static inline void put_tile(tiles *t, const double *pixels, size_t colours, const char *label) {
+    for (size_t p = 0; p < TILE * TILE; p++)
+        for (size_t c = 0; c < 3; c++) t->pixels[t->count][3 * p + c] = pixels[p * colours + c % colours];
     snprintf(t->labels[t->count++], sizeof t->labels[0], "%s", label);
-    for (size_t y = 0; y < TILE + LABEL; y++)
-        for (size_t x = 0; x < TILE + GAP; x++) {
-            const bool inside = x < TILE && y < TILE;
-            fprintf(t->file, "%zu\t%zu", left + x, top + y);
-            for (int c = 0; c < 3; c++) {
-                const double value = pixels[(y * TILE + x) * (size_t)colours * inside + (size_t)(colours > 1 ? c : 0)];
-                fprintf(t->file, "\t%d", inside ? (int)(255 * value + 0.5) : 255);
-            }
-            fputc('\n', t->file);
-        }
 }
 
-static void end_tiles(tiles *t) {
-    fprintf(t->file, "\n\n");
+static inline void save_tiles(const experiment *e, const tiles *t, const char *name) {
+    const size_t down = (t->count + t->across - 1) / t->across;
+    FILE *file = open_numbers(e, name);
+    for (size_t y = 0; y < down * (TILE + LABEL); y++)
+        for (size_t x = 0; x < t->across * (TILE + GAP); x++) {
+            const size_t tile = y / (TILE + LABEL) * t->across + x / (TILE + GAP);
+            const size_t row = y % (TILE + LABEL), column = x % (TILE + GAP);
+            const bool inside = tile < t->count && row < TILE && column < TILE;
+            fprintf(file, "%zu\t%zu", x, y);
+            for (size_t c = 0; c < 3; c++)
+                fprintf(file, "\t%d", inside ? (int)(255 * t->pixels[tile][3 * (row * TILE + column) + c] + 0.5) : 255);
+            fputc('\n', file);
+        }
+    fprintf(file, "\n\n");
     for (size_t i = 0; i < t->count; i++)
-        fprintf(t->file, "%zu\t%zu\t\"%s\"\n", (i % t->across) * (TILE + GAP) + TILE / 2,
-                (i / t->across) * (TILE + LABEL) + TILE + 3, t->labels[i]);
-    fclose(t->file);
+        fprintf(file, "%zu\t%zu\t\"%s\"\n", i % t->across * (TILE + GAP) + TILE / 2,
+                i / t->across * (TILE + LABEL) + TILE + 3, t->labels[i]);
+    fclose(file);
 }
 
 /* The first 12 mistakes of a net, 3 x 4, and how many there are. */
@@ -163,11 +167,10 @@ static void show_mistakes(experiment *e, const char *name, const dn_net *net, co
     size_t count = 0;
     dn_real inputs[TILE * TILE];
     double pixels[TILE * TILE];
-    tiles t;
+    static tiles t;
     memset(&t, 0, sizeof t);
     must(dn_mistakes(net, data, mistakes, 12, &count, &error), &error);
-    t.across = 4;
-    t.file = open_numbers(e, name);
+    t.across = MAX_ACROSS;
     for (size_t i = 0; i < 12 && i < count; i++) {
         const dn_mistake *m = &mistakes[i];
         char label[40];
@@ -178,7 +181,7 @@ static void show_mistakes(experiment *e, const char *name, const dn_net *net, co
         else snprintf(label, sizeof label, "%d: %d %.2f", (int)m->label, (int)m->predicted, (double)m->probability);
         put_tile(&t, pixels, 1, label);
     }
-    end_tiles(&t);
+    save_tiles(e, &t, name);
     say(e, "%s: %zu of %zu are mistaken; the first twelve, each with its true class, the predicted one, and how sure "
         "the net was.", caption, count, data->count);
     draw(e, "tiles", name, "true class: predicted, probability", caption);
@@ -186,7 +189,7 @@ static void show_mistakes(experiment *e, const char *name, const dn_net *net, co
 
 /* The weights of the first layer [784, H] as 784 points, their scores along three principal
    components as red, green and blue: clipped to [-1, 1], mapped to [0, 1]. */
-static void put_weights(tiles *t, const dn_net *net, const char *label) {
+static inline void put_weights(tiles *t, const dn_net *net, const char *label) {
     const dn_matrix w = dn_net_weights(net, 0);
     double *x = (double *)malloc((w.rows * w.columns + 3 * w.rows) * sizeof *x);
     double variances[3];
@@ -200,22 +203,21 @@ static void put_weights(tiles *t, const dn_net *net, const char *label) {
     free(x);
 }
 
-static void show_weights(experiment *e, const char *name, setting s, const char *caption) {
+static inline void show_weights(experiment *e, const char *name, setting s, const char *caption) {
     static const char *const when[] = {"start", "1", "end"};
     static const char *const labels[] = {"before training", "after one epoch", "at the end"};
-    tiles t;
+    static tiles t;
     memset(&t, 0, sizeof t);
     t.across = 3;
-    if (e->report) t.file = open_numbers(e, name);
     for (int i = 0; i < 3; i++) {
         dn_net net;
         if (!kept_net(e, s, when[i], &net)) continue;
         put_weights(&t, &net, labels[i]);
         dn_net_free(&net);
     }
-    if (!e->report) return;
-    end_tiles(&t);
-    if (t.count == 3) draw(e, "tiles", name, "first layer", caption);
+    if (t.count < 3) return;
+    save_tiles(e, &t, name);
+    draw(e, "tiles", name, "the three largest principal components as red, green and blue", caption);
 }
 
 /* ---- The confusion matrix: rows "true predicted count", names behind two empty lines. */

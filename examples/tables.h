@@ -36,7 +36,7 @@ TEXT_LIKE_PRINTF static void say(experiment *e, const char *format, ...) {
 }
 
 /* Text in a fixed width, as it is. */
-static void say_as_it_is(experiment *e, const char *text) {
+static inline void say_as_it_is(experiment *e, const char *text) {
     if (!e->report) return;
     printf("%s\n", text);
     fprintf(e->report, "```\n%s```\n\n", text);
@@ -52,20 +52,20 @@ TEXT_LIKE_PRINTF static void cell(experiment *e, const char *format, ...) {
     va_end(arguments);
 }
 
-static void end_row(experiment *e) {
+static inline void end_row(experiment *e) {
     while (e->report && e->columns < MAX_CELLS) e->cells[e->rows][e->columns++][0] = '\0';
     e->columns = 0;
     if (e->report && e->rows <= MAX_CELLS) e->rows++;
 }
 
 /* Columns on the screen: the bytes that do not go on with a character in UTF-8. */
-static size_t width_of(const char *text) {
+static inline size_t width_of(const char *text) {
     size_t width = 0;
     for (; *text; text++) width += ((unsigned char)*text & 0xc0) != 0x80;
     return width;
 }
 
-static void put_row(FILE *file, char row[MAX_CELLS][CELL], const size_t *widths) {
+static inline void put_row(FILE *file, char row[MAX_CELLS][CELL], const size_t *widths) {
     for (size_t c = 0; widths[c] > 0; c++) {
         const int blanks = (int)(widths[c] - width_of(row[c]));
         if (c == 0) fprintf(file, "| %s%*s |", row[c], blanks, "");
@@ -75,7 +75,7 @@ static void put_row(FILE *file, char row[MAX_CELLS][CELL], const size_t *widths)
 }
 
 /* Prints the table, aligned, and forgets it. Columns without a head are left out. */
-static void end_table(experiment *e) {
+static inline void end_table(experiment *e) {
     size_t widths[MAX_CELLS + 1] = {0};
     if (!e->report) return;
     for (size_t c = 0; c < MAX_CELLS && e->cells[0][c][0]; c++)
@@ -98,14 +98,14 @@ static void end_table(experiment *e) {
 }
 
 /* "0.9825 +- 0.0004", or "-" when there is nothing. */
-static const char *number_text(char text[CELL], summary s) {
+static inline const char *number_text(char text[CELL], summary s) {
     if (s.count == 0) snprintf(text, CELL, "-");
     else if (s.count == 1) snprintf(text, CELL, "%.4f", s.mean);
     else snprintf(text, CELL, "%.4f " PLUS_MINUS " %.4f", s.mean, s.deviation);
     return text;
 }
 
-static void cell_of(experiment *e, summary s) {
+static inline void cell_of(experiment *e, summary s) {
     char text[CELL];
     cell(e, "%s", number_text(text, s));
 }
@@ -116,14 +116,14 @@ typedef struct range {
     double low, high; /* NaN: no tolerance is stated */
 } range;
 
-static range within(double value, double tolerance) {
+static inline range within(double value, double tolerance) {
     range r;
     r.low = value - tolerance;
     r.high = value + tolerance;
     return r;
 }
 
-static range between(double low, double high) {
+static inline range between(double low, double high) {
     range r;
     r.low = low;
     r.high = high;
@@ -133,7 +133,7 @@ static range between(double low, double high) {
 static range collapse(void) { return between(0, 0.25); } /* on most seeds */
 static range no_range(void) { return between((double)NAN, (double)NAN); }
 
-static const char *judgement(summary s, range r) {
+static inline const char *judgement(summary s, range r) {
     if (s.count == 0) return "-";
     if (r.low != r.low) return "(edge)";
     if (r.low == 0) return 2 * s.collapsed > s.count ? "yes, collapsed" : "no";
@@ -157,7 +157,7 @@ typedef struct value_table {
     size_t count;
 } value_table;
 
-static value_table value_table_of(const char *name, const char *value, metric what, const char *other) {
+static inline value_table value_table_of(const char *name, const char *value, metric what, const char *other) {
     value_table t;
     memset(&t, 0, sizeof t);
     t.name = name;
@@ -167,7 +167,7 @@ static value_table value_table_of(const char *name, const char *value, metric wh
     return t;
 }
 
-static setting with_how(setting s, const char *how) {
+static inline setting with_how(setting s, const char *how) {
     s.how = how;
     return s;
 }
@@ -186,7 +186,7 @@ static value_row *add_row(experiment *e, value_table *t, double x, double report
     return row;
 }
 
-static int most_seeds(const value_table *t, int which) {
+static inline int most_seeds(const value_table *t, int which) {
     int most = 0;
     for (size_t i = 0; i < t->count; i++) {
         const value_row *row = &t->rows[i];
@@ -196,7 +196,7 @@ static int most_seeds(const value_table *t, int which) {
     return most;
 }
 
-static void show_values(experiment *e, const value_table *t, const char *measured_on) {
+static inline void show_values(experiment *e, const value_table *t, const char *measured_on) {
     if (!e->report) return;
     cell(e, "%s", t->value);
     cell(e, "reported");
@@ -229,7 +229,7 @@ typedef struct difference {
     bool known, real;
 } difference;
 
-static difference difference_of(summary a, summary b) {
+static inline difference difference_of(summary a, summary b) {
     difference d = {0, 0, 0, false, false};
     if (a.count == 0 || b.count == 0) return d;
     const double va = a.deviation * a.deviation, vb = b.deviation * b.deviation;
@@ -242,7 +242,7 @@ static difference difference_of(summary a, summary b) {
 }
 
 /* "A 0.9843, B 0.9836: a difference of +0.0007 +- 0.0004, within what seeds do (0.0009)." */
-static const char *comparison(char text[400], const char *a_name, summary a, const char *b_name, summary b) {
+static inline const char *comparison(char text[400], const char *a_name, summary a, const char *b_name, summary b) {
     const difference d = difference_of(a, b);
     if (a.count == 0 || b.count == 0) snprintf(text, 400, "%s against %s: not run.", a_name, b_name);
     else if (!d.known)
@@ -258,7 +258,7 @@ static const char *comparison(char text[400], const char *a_name, summary a, con
 }
 
 /* The row with the highest mean of a column (0 described, 1 other, 2 coded). */
-static const value_row *best_row(const value_table *t, int which) {
+static inline const value_row *best_row(const value_table *t, int which) {
     const value_row *best = NULL;
     double highest = -1;
     for (size_t i = 0; i < t->count; i++) {
@@ -270,14 +270,14 @@ static const value_row *best_row(const value_table *t, int which) {
     return best;
 }
 
-static const value_row *row_at(const value_table *t, double x) {
+static inline const value_row *row_at(const value_table *t, double x) {
     for (size_t i = 0; i < t->count; i++)
         if (t->rows[i].x == x) return &t->rows[i];
     return &t->rows[0];
 }
 
 /* "as coded, a is best (...)": the verdict on "x is best" against another value. */
-static void verdict_on_best(experiment *e, const value_table *t, const char *claim, double x, double other) {
+static inline void verdict_on_best(experiment *e, const value_table *t, const char *claim, double x, double other) {
     char first[400], second[400], a[60], b[60];
     if (!e->report) return;
     const value_row *one = row_at(t, x), *two = row_at(t, other);

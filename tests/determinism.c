@@ -1,8 +1,7 @@
 /* Trains one of five nets and writes its parameters to standard output, four bytes each, lowest
    first: for tests/determinism, which compares their SHA-256 over machines and compilers.
 
-       determinism DATA NET SAMPLES EPOCHS      DATA: a folder with the four IDX files; NET: 1 .. 5
-
+       determinism DATA NET SAMPLES EPOCHS      DATA: a folder with the four IDX files; NET: 1 .. 5 */
 #define DENSENET_IMPLEMENTATION
 #include "../densenet.h"
 

@@ -187,6 +187,16 @@ static void refused(void) {
                "refused: loss %d behind %s", loss, dni_activation_names[no[i]]);
             dn_net_free(&net);
         }
+    for (int which = 0; which < 3; which++) {
+        dn_net net;
+        dn_error error = {0};
+        make_identity(&net, which == 0 ? 1 : 2, DN_SOFTMAX);
+        if (which == 2) dn_net_dropout(&net, (dn_real)0.5);
+        ok(dn_loss_check(&net, which == 1 ? (dn_loss)77 : DN_LOSS_DEFAULT, &error) ==
+                   DN_ERROR_ARGUMENT && error.message[0] != '\0',
+           "refused: %s", error.message);
+        dn_net_free(&net);
+    }
     static const dn_loss defaults[] = {DN_MEAN_SQUARED_ERROR, DN_MEAN_SQUARED_ERROR,
                                        DN_MEAN_SQUARED_ERROR, DN_BINARY_CROSS_ENTROPY,
                                        DN_MEAN_SQUARED_ERROR, DN_CROSS_ENTROPY};

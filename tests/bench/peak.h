@@ -1,0 +1,205 @@
+/* peak.h: what one core, and several, can do at most: multiply-adds in registers, and bytes read
+   from memory. Each function returns the rate over all threads: by the clock on the wall, and in
+   *cpu by the processor time used, which a loaded machine does not disturb so much. */
+#ifndef PEAK_H
+#define PEAK_H
+
+#ifndef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+#endif
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#ifdef _OPENMP
+#include <omp.h>
+#else
+static inline int omp_get_max_threads(void) { return 1; }
+static inline int omp_get_thread_num(void) { return 0; }
+#endif
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+#ifdef __aarch64__
+#include <arm_neon.h>
+#endif
+
+static double peak_seconds(clockid_t clock) {
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* As many accumulators as hide the latency: on each of two units of four or five cycles at most. */
+#define PEAK_TWELVE(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
+#define PEAK_START(i) c##i = SET((float)i);
+#define PEAK_STEP(i) c##i = FMA(x, y, c##i);
+#define PEAK_LOOP(VECTOR)                                                                     \
+    VECTOR x = SET(1e-9f), y = SET(1e-9f), c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11;  \
+    PEAK_TWELVE(PEAK_START)                                                                   \
+    for (long i = 0; i < steps; i++) { PEAK_TWELVE(PEAK_STEP) }                               \
+    c0 = ADD(ADD(ADD(c0, c1), ADD(c2, c3)), ADD(ADD(c4, c5), ADD(c6, c7)));                   \
+    c0 = ADD(c0, ADD(ADD(c8, c9), ADD(c10, c11)));                                            \
+    STORE(sink, c0)
+
+#ifdef __x86_64__
+#define SET _mm512_set1_ps
+#define ADD _mm512_add_ps
+#define FMA _mm512_fmadd_ps
+#define STORE _mm512_storeu_ps
+__attribute__((target("avx512f"))) static void peak_avx512(long steps, float *sink) {
+    PEAK_LOOP(__m512);
+}
+/* Reads `bytes` bytes, a multiple of 512. */
+__attribute__((target("avx512f"))) static void read_avx512(const char *from, size_t bytes,
+                                                           float *sink) {
+    __m512i sum[4] = {_mm512_setzero_si512()};
+    sum[1] = sum[2] = sum[3] = sum[0];
+    for (const char *end = from + bytes; from < end; from += 512) {
+        const __m512i *p = (const __m512i *)(const void *)from;
+        for (int i = 0; i < 8; i++) sum[i % 4] = _mm512_xor_si512(sum[i % 4], p[i]);
+    }
+    sum[0] = _mm512_xor_si512(_mm512_xor_si512(sum[0], sum[1]), _mm512_xor_si512(sum[2], sum[3]));
+    memcpy(sink, &sum[0], sizeof sum[0]);
+}
+#undef SET
+#undef ADD
+#undef FMA
+#undef STORE
+#define SET _mm256_set1_ps
+#define ADD _mm256_add_ps
+#define FMA _mm256_fmadd_ps
+#define STORE _mm256_storeu_ps
+__attribute__((target("avx2,fma"))) static void peak_avx2(long steps, float *sink) {
+    PEAK_LOOP(__m256);
+}
+__attribute__((target("avx2,fma"))) static void read_avx2(const char *from, size_t bytes,
+                                                          float *sink) {
+    __m256i sum[4] = {_mm256_setzero_si256()};
+    sum[1] = sum[2] = sum[3] = sum[0];
+    for (const char *end = from + bytes; from < end; from += 512) {
+        const __m256i *p = (const __m256i *)(const void *)from;
+        for (int i = 0; i < 16; i++) sum[i % 4] = _mm256_xor_si256(sum[i % 4], p[i]);
+    }
+    sum[0] = _mm256_xor_si256(_mm256_xor_si256(sum[0], sum[1]), _mm256_xor_si256(sum[2], sum[3]));
+    memcpy(sink, &sum[0], sizeof sum[0]);
+}
+#undef SET
+#undef ADD
+#undef FMA
+#undef STORE
+#endif
+
+#ifdef __aarch64__
+#define SET vdupq_n_f32
+#define ADD vaddq_f32
+#define FMA(a, b, c) vfmaq_f32(c, a, b)
+#define STORE vst1q_f32
+static void peak_neon(long steps, float *sink) { PEAK_LOOP(float32x4_t); }
+#undef SET
+#undef ADD
+#undef FMA
+#undef STORE
+#endif
+
+static inline void peak_portable(long steps, float *sink) {
+    float c[12] = {0};
+    for (long i = 0; i < steps; i++)
+        for (int j = 0; j < 12; j++) c[j] = 1e-9f * 1e-9f + c[j];
+    memcpy(sink, c, sizeof c);
+}
+
+static inline void read_portable(const char *from, size_t bytes, float *sink) {
+    uint64_t sum[4] = {0};
+    for (const char *end = from + bytes; from < end; from += 64) {
+        const uint64_t *p = (const uint64_t *)(const void *)from;
+        for (int i = 0; i < 8; i++) sum[i % 4] ^= p[i];
+    }
+    memcpy(sink, sum, sizeof sum);
+}
+
+/* The widest instructions here, or those asked for: avx512, avx2, neon, portable. */
+static inline const char *peak_instructions(const char *wanted) {
+    if (wanted && *wanted) return wanted;
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx512f")) return "avx512";
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "avx2";
+#endif
+#ifdef __aarch64__
+    return "neon";
+#endif
+    return "portable";
+}
+
+/* GFLOP/s of all threads in about `duration` seconds. */
+static inline double peak_gflops(const char *instructions, double duration, double *cpu) {
+    void (*loop)(long, float *) = peak_portable;
+    double lanes = 1, time[2], start[2];
+#ifdef __x86_64__
+    if (strcmp(instructions, "avx512") == 0) loop = peak_avx512, lanes = 16;
+    if (strcmp(instructions, "avx2") == 0) loop = peak_avx2, lanes = 8;
+#endif
+#ifdef __aarch64__
+    if (strcmp(instructions, "neon") == 0) loop = peak_neon, lanes = 4;
+#endif
+    const long steps = (long)(duration * 2.5e8);
+    const int threads = omp_get_max_threads();
+    for (int warm = 0; warm < 2; warm++) {
+        start[0] = peak_seconds(CLOCK_MONOTONIC);
+        start[1] = peak_seconds(CLOCK_PROCESS_CPUTIME_ID);
+#pragma omp parallel for schedule(static)
+        for (int thread = 0; thread < threads; thread++) {
+            float sink[16];
+            loop(warm ? steps : steps / 8, sink);
+            volatile float kept = sink[0];
+            (void)kept;
+        }
+        time[0] = peak_seconds(CLOCK_MONOTONIC) - start[0];
+        time[1] = (peak_seconds(CLOCK_PROCESS_CPUTIME_ID) - start[1]) / threads;
+    }
+    const double work = 1e-9 * (double)steps * 12 * 2 * lanes * threads;
+    *cpu = work / time[1];
+    return work / time[0];
+}
+
+/* GB/s of all threads, each reading its own part of `bytes` bytes, `times` times. */
+static inline double read_rate(const char *instructions, const char *memory, size_t bytes, long times,
+                               double *cpu) {
+    void (*loop)(const char *, size_t, float *) = read_portable;
+#ifdef __x86_64__
+    if (strcmp(instructions, "avx512") == 0) loop = read_avx512;
+    if (strcmp(instructions, "avx2") == 0) loop = read_avx2;
+#else
+    (void)instructions;
+#endif
+    const int threads = omp_get_max_threads();
+    const size_t share = bytes / (size_t)threads / 512 * 512;
+    double time[2], start[2];
+    for (int warm = 0; warm < 2; warm++) {
+        start[0] = peak_seconds(CLOCK_MONOTONIC);
+        start[1] = peak_seconds(CLOCK_PROCESS_CPUTIME_ID);
+#pragma omp parallel for schedule(static)
+        for (int thread = 0; thread < threads; thread++) {
+            float sink[16];
+            for (long i = 0; i < (warm ? times : 1); i++) {
+                loop(memory + (size_t)thread * share, share, sink);
+                volatile float kept = sink[0];
+                (void)kept;
+            }
+        }
+        time[0] = peak_seconds(CLOCK_MONOTONIC) - start[0];
+        time[1] = (peak_seconds(CLOCK_PROCESS_CPUTIME_ID) - start[1]) / threads;
+    }
+    const double work = 1e-9 * (double)share * (double)times * threads;
+    *cpu = work / time[1];
+    return work / time[0];
+}
+
+static inline char *memory_to_read(size_t bytes) {
+    char *memory = (char *)aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+    if (!memory) fprintf(stderr, "no memory\n"), exit(1);
+    memset(memory, 1, bytes);
+    return memory;
+}
+#endif
