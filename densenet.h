@@ -1223,6 +1223,8 @@ portable C a "vector" is a single number, and the text becomes ordinary scalar c
 | `DNI_MAX(a, b)`, `DNI_MIN(a, b)` | a > b ? a : b and a < b ? a : b; a NaN in b passes |
 | `DNI_IF_POSITIVE(v, a, b)` | v > 0 ? a : b |
 | `DNI_ABSOLUTE(v)` | its absolute value |
+| `DNI_APPEND(list, count, i, v)` | appends i + lane to a list of bytes for each lane that is not 0 |
+| `DNI_ANY_OF_EIGHT(p)` | is any of eight neighbouring numbers not 0? |
 | `DNI_POWER(n)` | 2^n for whole numbers n from -126 to 127 (double: -1022 to 1023) |
 
 Every word is exact or rounded once, so that the lanes compute what scalar code computes,
@@ -1649,60 +1651,67 @@ typedef struct DNI_NAME(block) {
     const uint16_t *counts; /* [rows / 8] */
 } DNI_NAME(block);
 
-/* For each 8 rows of a: the indices k where any of them is not zero. */
-DNI_TARGET static void DNI_NAME(active)(size_t m, size_t k, dni_factor a, uint8_t *lists,
-                                        uint16_t *counts) {
+/* For each 8 rows of a: the indices k where any of them is not zero. The rows lie behind each
+   other in memory, */
+DNI_TARGET static void DNI_NAME(active_in_rows)(size_t m, size_t k, dni_factor a, uint8_t *lists,
+                                                uint16_t *counts) {
     for (size_t row = 0; row < m; row += 8, lists += DNI_DEPTH, counts++) {
         const size_t rows = m - row < 8 ? m - row : 8;
         const dn_real *start = a.data + row * a.row_stride;
         unsigned count = 0;
-        if (a.column_stride != 1) { /* transposed: the rows are neighbours in memory */
-            for (size_t i = 0; i < k; i++) {
-                const dn_real *at = start + i * a.column_stride;
-                bool any = rows == 8 && a.row_stride == 1 && dni_any_of_eight(at);
-                for (size_t r = 0; r < rows && (rows < 8 || a.row_stride != 1); r++)
-                    any |= at[r * a.row_stride] != 0;
-                lists[count] = (uint8_t)i;
-                count += any;
+        for (size_t i = 0; i < k; i += DNI_LANES) {
+            const unsigned lanes = (unsigned)(k - i < DNI_LANES ? k - i : (size_t)DNI_LANES);
+            DNI_VECTOR sum = DNI_SET(0); /* of absolute values: zero only if all are */
+            for (size_t r = 0; r < rows; r++) {
+                const dn_real *at = start + r * a.row_stride + i;
+                sum = DNI_ADD(sum, DNI_ABSOLUTE(lanes == DNI_LANES ? DNI_LOAD(at)
+                                                                   : DNI_LOAD_PART(at, lanes)));
             }
-        } else {
-            for (size_t i = 0; i < k; i += DNI_LANES) {
-                dn_real sums[DNI_LANES];
-                const size_t lanes = k - i < DNI_LANES ? k - i : (size_t)DNI_LANES;
-                if (lanes == DNI_LANES) {
-                    DNI_VECTOR sum = DNI_SET(0);
-                    for (size_t r = 0; r < rows; r++)
-                        sum = DNI_ADD(sum, DNI_ABSOLUTE(DNI_LOAD(start + r * a.row_stride + i)));
-                    DNI_STORE(sums, sum);
-                } else {
-                    for (size_t j = 0; j < lanes; j++) {
-                        sums[j] = 0;
-                        for (size_t r = 0; r < rows; r++)
-                            sums[j] += dni_absolute(start[r * a.row_stride + i + j]);
-                    }
-                }
-                for (size_t j = 0; j < lanes; j++) {
-                    lists[count] = (uint8_t)(i + j);
-                    count += sums[j] != 0; /* true for NaN */
-                }
-            }
+            DNI_APPEND(lists, count, i, sum);
         }
         *counts = (uint16_t)count;
     }
 }
 
-/* packed[k, width] = `columns` columns of b, then zeroes. */
+/* or, of a transposed factor, beside each other. */
+DNI_TARGET static void DNI_NAME(active_in_columns)(size_t m, size_t k, dni_factor a, uint8_t *lists,
+                                                   uint16_t *counts) {
+    memset(counts, 0, (m + 7) / 8 * sizeof *counts);
+    for (size_t i = 0; i < k; i++) {
+        const dn_real *at = a.data + i * a.column_stride;
+        size_t row = 0;
+        for (; row + 8 <= m; row += 8) {
+            const size_t panel = row / 8;
+            lists[panel * DNI_DEPTH + counts[panel]] = (uint8_t)i;
+            counts[panel] = (uint16_t)(counts[panel] + DNI_ANY_OF_EIGHT(at + row));
+        }
+        for (bool any = false; row < m; row++) {
+            const size_t panel = row / 8;
+            if (!any && at[row] != 0) {
+                lists[panel * DNI_DEPTH + counts[panel]++] = (uint8_t)i;
+                any = true;
+            }
+        }
+    }
+}
+
+/* packed[k, width] = `columns` columns of b, then zeroes; width is 1 or 3 vectors. */
 DNI_TARGET static void DNI_NAME(pack)(size_t k, size_t columns, size_t width, dni_factor b,
                                       dn_real *packed) {
+    if (b.column_stride == 1) {
+        for (size_t i = 0; i < k; i++, packed += width) {
+            const dn_real *from = b.data + i * b.row_stride;
+            for (size_t j = 0; j < width; j += DNI_LANES)
+                DNI_STORE(packed + j, columns - j >= DNI_LANES
+                                          ? DNI_LOAD(from + j)
+                                          : DNI_LOAD_PART(from + j, (unsigned)(columns - j)));
+        }
+        return;
+    }
     if (columns < width) memset(packed, 0, k * width * sizeof *packed);
-    if (b.column_stride == 1)
+    for (size_t j = 0; j < columns; j++)
         for (size_t i = 0; i < k; i++)
-            for (size_t j = 0; j < columns; j++)
-                packed[i * width + j] = b.data[i * b.row_stride + j];
-    else
-        for (size_t j = 0; j < columns; j++)
-            for (size_t i = 0; i < k; i++)
-                packed[i * width + j] = b.data[i * b.row_stride + j * b.column_stride];
+            packed[i * width + j] = b.data[i * b.row_stride + j * b.column_stride];
 }
 
 /* Rows of one tile, at most 8, over `k` values of the index: as many tiles as it takes. */
@@ -1768,6 +1777,21 @@ DNI_TARGET static void DNI_NAME(cell)(const DNI_NAME(block) *block, size_t m, si
                 copy[r * width + j] = c[r * block->c_row + j * block->c_column];
     }
     DNI_NAME(rows)(rows, wide, k, list, a, b, b_row, copy, width, block->zero);
+    if (rows == 8 && block->c_row == 1) { /* a transposed c: eight neighbours at a time */
+        for (size_t j = 0; j < columns; j++) {
+            dn_real *to = c + j * block->c_column;
+            const dn_real *from = copy + j;
+            to[0] = from[0];
+            to[1] = from[width];
+            to[2] = from[2 * width];
+            to[3] = from[3 * width];
+            to[4] = from[4 * width];
+            to[5] = from[5 * width];
+            to[6] = from[6 * width];
+            to[7] = from[7 * width];
+        }
+        return;
+    }
     for (size_t j = 0; j < columns; j++)
         for (size_t r = 0; r < rows; r++)
             c[r * block->c_row + j * block->c_column] = copy[r * width + j];
@@ -1816,7 +1840,7 @@ DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, siz
 DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b,
                                        dn_real *c, size_t c_row, size_t c_column, bool add,
                                        bool look_for_zeroes) {
-    uint8_t lists[DNI_ROWS / 8 * DNI_DEPTH];
+    uint8_t lists[DNI_ROWS / 8 * DNI_DEPTH + 64]; /* DNI_APPEND writes a vector's lanes at once */
     uint16_t counts[DNI_ROWS / 8];
     for (size_t row = 0; row < m; row += DNI_ROWS)
         for (size_t start = 0; start == 0 || start < k; start += DNI_DEPTH) {
@@ -1833,7 +1857,10 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
             block.zero = start == 0 && !add;
             block.lists = look_for_zeroes ? lists : NULL;
             block.counts = counts;
-            if (look_for_zeroes) DNI_NAME(active)(rows, block.k, block.a, lists, counts);
+            if (look_for_zeroes && a.column_stride == 1)
+                DNI_NAME(active_in_rows)(rows, block.k, block.a, lists, counts);
+            else if (look_for_zeroes)
+                DNI_NAME(active_in_columns)(rows, block.k, block.a, lists, counts);
             DNI_NAME(block_product)(&block, rows, n);
         }
 }
@@ -1903,6 +1930,8 @@ static const dni_arithmetic DNI_NAME(arithmetic) = {
 #undef DNI_IF_POSITIVE
 #undef DNI_ABSOLUTE
 #undef DNI_POWER
+#undef DNI_APPEND
+#undef DNI_ANY_OF_EIGHT
 #undef DNI_FOR_EACH
 #undef DNI_DEFINE_TILE
 #undef DNI_ROW_START_3
@@ -1983,6 +2012,8 @@ static dn_real dni_absolute(dn_real x) {
 #define DNI_IF_POSITIVE(v, a, b) ((v) > 0 ? (a) : (b))
 #define DNI_ABSOLUTE(v) dni_absolute(v)
 #define DNI_POWER(n) dni_power_of_two(n)
+#define DNI_APPEND(list, count, i, v) ((list)[count] = (uint8_t)(i), (count) += (v) != 0)
+#define DNI_ANY_OF_EIGHT(p) dni_any_of_eight(p)
 #include DN_FILE
 
 /*
@@ -2020,9 +2051,15 @@ the processor has them.
 #define DNI_MIN(a, b) DNI_256(min)(a, b)
 #define DNI_IF_POSITIVE(v, a, b) DNI_256(blendv)(b, a, DNI_256(cmp)(v, DNI_SET(0), _CMP_GT_OQ))
 #define DNI_ABSOLUTE(v) DNI_256(andnot)(DNI_SET((dn_real)-0.0), v)
+#define DNI_NOT_ZERO(v)                                                                       \
+    ((unsigned)DNI_256(movemask)(DNI_256(cmp)(v, DNI_SET(0), _CMP_NEQ_UQ)))
+#define DNI_APPEND(list, count, i, v)                                                         \
+    for (unsigned bits = DNI_NOT_ZERO(v); bits != 0; bits &= bits - 1)                        \
+    (list)[(count)++] = (uint8_t)((i) + (unsigned)__builtin_ctz(bits))
 #if DNI_REAL_IS_DOUBLE
 #define DNI_VECTOR __m256d
 #define DNI_LANES 4
+#define DNI_ANY_OF_EIGHT(p) ((DNI_NOT_ZERO(DNI_LOAD(p)) | DNI_NOT_ZERO(DNI_LOAD((p) + 4))) != 0)
 #define DNI_MASK(n)                                                                           \
     _mm256_cmpgt_epi64(_mm256_set1_epi64x((long long)(n)), _mm256_setr_epi64x(0, 1, 2, 3))
 #define DNI_BYTES(p)                                                                          \
@@ -2034,6 +2071,7 @@ the processor has them.
 #else
 #define DNI_VECTOR __m256
 #define DNI_LANES 8
+#define DNI_ANY_OF_EIGHT(p) (DNI_NOT_ZERO(DNI_LOAD(p)) != 0)
 #define DNI_MASK(n)                                                                           \
     _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
 #define DNI_BYTES(p)                                                                          \
@@ -2045,9 +2083,29 @@ the processor has them.
 #endif
 #include DN_FILE
 #undef DNI_MASK
+#undef DNI_NOT_ZERO
+
+#if !DNI_REAL_IS_DOUBLE
+/* AVX-512 has an instruction that moves chosen lanes together. */
+__attribute__((target("avx512f,popcnt"))) static inline unsigned dni_append_512(uint8_t *list,
+                                                                                size_t i,
+                                                                                __m512 v) {
+    const __mmask16 chosen = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i all = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)i));
+    _mm_storeu_si128((__m128i *)(void *)list,
+                     _mm512_cvtepi32_epi8(_mm512_maskz_compress_epi32(chosen, all)));
+    return (unsigned)__builtin_popcount(chosen);
+}
+
+__attribute__((target("avx512f,avx2"))) static inline bool dni_any_of_eight_512(const float *p) {
+    return _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(p), _mm256_setzero_ps(),
+                                            _CMP_NEQ_UQ)) != 0;
+}
+#endif
 
 #define DNI_INSTANCE avx512
-#define DNI_TARGET __attribute__((target("avx512f")))
+#define DNI_TARGET __attribute__((target("avx512f,avx2,popcnt")))
 #define DNI_TILE_ROWS 8
 #define DNI_LOAD(p) DNI_512(loadu)(p)
 #define DNI_STORE(p, v) DNI_512(storeu)(p, v)
@@ -2067,6 +2125,11 @@ the processor has them.
 #if DNI_REAL_IS_DOUBLE
 #define DNI_VECTOR __m512d
 #define DNI_LANES 8
+#define DNI_APPEND(list, count, i, v)                                                         \
+    for (unsigned bits = _mm512_cmp_pd_mask(v, DNI_SET(0), _CMP_NEQ_UQ); bits != 0;           \
+         bits &= bits - 1)                                                                    \
+    (list)[(count)++] = (uint8_t)((i) + (unsigned)__builtin_ctz(bits))
+#define DNI_ANY_OF_EIGHT(p) (_mm512_cmp_pd_mask(DNI_LOAD(p), DNI_SET(0), _CMP_NEQ_UQ) != 0)
 #define DNI_MASK(n) ((__mmask8)((1u << (n)) - 1))
 #define DNI_BYTES(p)                                                                          \
     _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
@@ -2079,6 +2142,8 @@ the processor has them.
 #else
 #define DNI_VECTOR __m512
 #define DNI_LANES 16
+#define DNI_APPEND(list, count, i, v) (count) += dni_append_512((list) + (count), i, v)
+#define DNI_ANY_OF_EIGHT(p) dni_any_of_eight_512(p)
 #define DNI_MASK(n) ((__mmask16)((1u << (n)) - 1))
 #define DNI_BYTES(p)                                                                          \
     _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
@@ -2135,6 +2200,16 @@ static inline void dni_neon_store_part(dn_real *p, DNI_VECTOR v, unsigned n) {
 }
 
 #define DNI_INSTANCE neon
+#define DNI_APPEND(list, count, i, v)                                                         \
+    do {                                                                                      \
+        dn_real lanes_of_v[DNI_LANES];                                                        \
+        DNI_STORE(lanes_of_v, v);                                                             \
+        for (size_t lane = 0; lane < DNI_LANES; lane++) {                                     \
+            (list)[count] = (uint8_t)((i) + lane);                                            \
+            (count) += lanes_of_v[lane] != 0;                                                 \
+        }                                                                                     \
+    } while (0)
+#define DNI_ANY_OF_EIGHT(p) dni_any_of_eight(p)
 #define DNI_LOAD_PART(p, n) dni_neon_load_part(p, n)
 #define DNI_STORE_PART(p, v, n) dni_neon_store_part(p, v, n)
 #define DNI_TARGET

@@ -292,6 +292,14 @@ static int values_of(experiment *e, setting s, int seeds, metric m, double value
     return count;
 }
 
+/* The result of one seed, or NULL. */
+static inline const result *result_of(const experiment *e, setting s, int seed) {
+    char key[KEY];
+    s = adapted(e, s);
+    key_of(&s, seed, key);
+    return find_result(e, key);
+}
+
 static summary summary_of_seeds(experiment *e, setting s, int seeds, metric m) {
     double values[MAX_SEEDS];
     const int count = values_of(e, s, seeds, m, values);

@@ -188,12 +188,10 @@ int main(int count, char **words) {
         {"l2", "3.5 Regularization (table 3)", regularization},
         {"best", "4 Result and visualization (figures 4 and 5)", best_model},
         {NULL, NULL, NULL}};
-    static experiment e;
-    e.name = "two_layer_mnist";
-    e.title = "Two-layer neural network for classification on MNIST dataset";
-    e.source = "Y. Li, Fudan University, 2023";
-    e.sections = sections;
-    e.train = train;
-    e.data_folder = "data/mnist";
+    static experiment e = {.name = "two_layer_mnist",
+                           .title = "Two-layer neural network for classification on MNIST dataset",
+                           .source = "Y. Li, Fudan University, 2023",
+                           .sections = sections, .train = train, .data_folder = "data/mnist",
+                           .loading = {.custom = &sigmoid_as_coded, .custom_count = 1}};
     return experiment_main(&e, count, words);
 }

@@ -43,6 +43,18 @@ static double peak_seconds(clockid_t clock) {
     c0 = ADD(c0, ADD(ADD(c8, c9), ADD(c10, c11)));                                            \
     STORE(sink, c0)
 
+/* Reads `bytes` bytes, a multiple of 512. */
+#define READ_LOOP(VECTOR, XOR)                                                                \
+    const VECTOR *p = (const VECTOR *)(const void *)from;                                     \
+    const VECTOR *end = (const VECTOR *)(const void *)(from + bytes);                         \
+    VECTOR s0 = *p, s1 = s0, s2 = s0, s3 = s0;                                                \
+    for (; p < end; p += 8) {                                                                 \
+        s0 = XOR(s0, p[0]), s1 = XOR(s1, p[1]), s2 = XOR(s2, p[2]), s3 = XOR(s3, p[3]);       \
+        s0 = XOR(s0, p[4]), s1 = XOR(s1, p[5]), s2 = XOR(s2, p[6]), s3 = XOR(s3, p[7]);       \
+    }                                                                                         \
+    s0 = XOR(XOR(s0, s1), XOR(s2, s3));                                                       \
+    memcpy(sink, &s0, sizeof s0)
+
 #ifdef __x86_64__
 #define SET _mm512_set1_ps
 #define ADD _mm512_add_ps
@@ -51,17 +63,9 @@ static double peak_seconds(clockid_t clock) {
 __attribute__((target("avx512f"))) static void peak_avx512(long steps, float *sink) {
     PEAK_LOOP(__m512);
 }
-/* Reads `bytes` bytes, a multiple of 512. */
 __attribute__((target("avx512f"))) static void read_avx512(const char *from, size_t bytes,
                                                            float *sink) {
-    __m512i sum[4] = {_mm512_setzero_si512()};
-    sum[1] = sum[2] = sum[3] = sum[0];
-    for (const char *end = from + bytes; from < end; from += 512) {
-        const __m512i *p = (const __m512i *)(const void *)from;
-        for (int i = 0; i < 8; i++) sum[i % 4] = _mm512_xor_si512(sum[i % 4], p[i]);
-    }
-    sum[0] = _mm512_xor_si512(_mm512_xor_si512(sum[0], sum[1]), _mm512_xor_si512(sum[2], sum[3]));
-    memcpy(sink, &sum[0], sizeof sum[0]);
+    READ_LOOP(__m512i, _mm512_xor_si512);
 }
 #undef SET
 #undef ADD
@@ -76,14 +80,7 @@ __attribute__((target("avx2,fma"))) static void peak_avx2(long steps, float *sin
 }
 __attribute__((target("avx2,fma"))) static void read_avx2(const char *from, size_t bytes,
                                                           float *sink) {
-    __m256i sum[4] = {_mm256_setzero_si256()};
-    sum[1] = sum[2] = sum[3] = sum[0];
-    for (const char *end = from + bytes; from < end; from += 512) {
-        const __m256i *p = (const __m256i *)(const void *)from;
-        for (int i = 0; i < 16; i++) sum[i % 4] = _mm256_xor_si256(sum[i % 4], p[i]);
-    }
-    sum[0] = _mm256_xor_si256(_mm256_xor_si256(sum[0], sum[1]), _mm256_xor_si256(sum[2], sum[3]));
-    memcpy(sink, &sum[0], sizeof sum[0]);
+    READ_LOOP(__m256i, _mm256_xor_si256);
 }
 #undef SET
 #undef ADD
@@ -111,12 +108,8 @@ static inline void peak_portable(long steps, float *sink) {
 }
 
 static inline void read_portable(const char *from, size_t bytes, float *sink) {
-    uint64_t sum[4] = {0};
-    for (const char *end = from + bytes; from < end; from += 64) {
-        const uint64_t *p = (const uint64_t *)(const void *)from;
-        for (int i = 0; i < 8; i++) sum[i % 4] ^= p[i];
-    }
-    memcpy(sink, sum, sizeof sum);
+#define READ_XOR(a, b) ((a) ^ (b))
+    READ_LOOP(uint64_t, READ_XOR);
 }
 
 /* The widest instructions here, or those asked for: avx512, avx2, neon, portable. */
