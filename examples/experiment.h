@@ -330,7 +330,7 @@ static void load_data(experiment *e) {
     e->loaded = true;
 }
 
-static dn_dataset range_of(const dn_dataset *whole, size_t first, size_t count) {
+static inline dn_dataset range_of(const dn_dataset *whole, size_t first, size_t count) {
     dn_error error = {{0}, DN_OK};
     dn_dataset view;
     must(dn_dataset_range(whole, first, count, &view, &error), &error);

@@ -17,12 +17,12 @@ static FILE *open_numbers(const experiment *e, const char *name) {
 
 /* Draws NAME.tsv with a script of plots/, and shows it in the report. */
 static inline void draw(experiment *e, const char *script, const char *name, const char *title, const char *caption) {
-    char command[3 * PATH];
+    char command[4 * PATH];
     const char *const ends[] = {"png", "svg"};
     for (int i = 0; i < 2; i++) {
-        snprintf(command, sizeof command, "sh plots/gnuplot.sh -c plots/%s.gp \"%s/%s.tsv\" \"%s/%s.%s\" \"%s\"", script,
-                 e->out, name, e->out, name, ends[i], title);
-        if (system(command) != 0) fprintf(stderr, "(%s.%s was not drawn)\n", name, ends[i]);
+        snprintf(command, sizeof command, "sh plots/gnuplot.sh -c plots/%s.gp \"%s/%s.tsv\" \"%s/%s.%s\" \"%s\" 2>>\"%s/gnuplot.log\"", script,
+                 e->out, name, e->out, name, ends[i], title, e->out);
+        if (system(command) != 0) fprintf(stderr, "(%s.%s was not drawn: see gnuplot.log)\n", name, ends[i]);
     }
     fprintf(e->report, "![%s](%s.png)\n\n", caption, name);
 }
@@ -160,7 +160,7 @@ static inline void save_tiles(const experiment *e, const tiles *t, const char *n
 }
 
 /* The first 12 mistakes of a net, 3 x 4, and how many there are. */
-static void show_mistakes(experiment *e, const char *name, const dn_net *net, const dn_dataset *data,
+static inline void show_mistakes(experiment *e, const char *name, const dn_net *net, const dn_dataset *data,
                           const char *const *names, const char *caption) {
     dn_mistake mistakes[12];
     dn_error error = {{0}, DN_OK};
@@ -222,7 +222,7 @@ static inline void show_weights(experiment *e, const char *name, setting s, cons
 
 /* ---- The confusion matrix: rows "true predicted count", names behind two empty lines. */
 
-static void show_confusion(experiment *e, const char *name, const dn_net *net, const dn_dataset *data,
+static inline void show_confusion(experiment *e, const char *name, const dn_net *net, const dn_dataset *data,
                            const char *const *names, const char *caption) {
     size_t confusion[100], worst = 0;
     dn_error error = {{0}, DN_OK};

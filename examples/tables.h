@@ -130,8 +130,8 @@ static inline range between(double low, double high) {
     return r;
 }
 
-static range collapse(void) { return between(0, 0.25); } /* on most seeds */
-static range no_range(void) { return between((double)NAN, (double)NAN); }
+static inline range collapse(void) { return between(0, 0.25); } /* on most seeds */
+static inline range no_range(void) { return between((double)NAN, (double)NAN); }
 
 static inline const char *judgement(summary s, range r) {
     if (s.count == 0) return "-";
@@ -173,7 +173,7 @@ static inline setting with_how(setting s, const char *how) {
 }
 
 /* A row; `described` may be without a name (how == NULL), then that column stays empty. */
-static value_row *add_row(experiment *e, value_table *t, double x, double reported, range allowed,
+static inline value_row *add_row(experiment *e, value_table *t, double x, double reported, range allowed,
                           setting described, setting other, setting coded) {
     value_row *row = &t->rows[t->count++];
     snprintf(row->label, sizeof row->label, "%g", x);

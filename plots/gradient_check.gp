@@ -15,5 +15,5 @@ set format "10^{%T}"
 set key bottom right
 set yrange [*:10]
 plot for [i = 1:STATS_blocks] data index i - 1 using 1:2 with linespoints linecolor rgb colour[i] linewidth 2.5 \
-     pointtype 4 + i pointsize 1 dashtype (i > 2 ? 2 : 1) title columnheader(1)
+     pointtype (4 + i) pointsize 1 title columnheader(1)
 set output

@@ -168,9 +168,10 @@ static double train_by_hand(dn_net *net, const dn_dataset *data, const dn_traini
 }
 
 static void same_as_by_hand(void) {
-    static const char *const names[] = {"SGD with penalties", "momentum", "weighted momentum",
-                                        "Nesterov", "RMSprop", "Adam", "AdamW", "plain SGD"};
-    for (int which = 0; which < 8; which++)
+    static const char *const names[] = {
+        "SGD and L1", "momentum", "weighted momentum", "Nesterov",        "RMSprop",       "Adam",
+        "AdamW",      "plain SGD", "SGD and L2",       "SGD that decays", "SGD that shrinks"};
+    for (int which = 0; which < 11; which++)
         for (int variant = 0; variant < 4; variant++) {
             const bool dropout = variant % 2 == 1, keep_order = variant >= 2;
             dn_net net, hand;
@@ -181,14 +182,17 @@ static void same_as_by_hand(void) {
             how.epochs = 3;
             how.batch = 16; /* 50 samples: three full batches, and one of two */
             how.keep_order = keep_order;
-            how.optimizer = which == 0 || which == 7 ? dn_sgd((dn_real)0.25)
+            how.optimizer = which == 0 || which >= 7 ? dn_sgd((dn_real)0.25)
                             : which == 1 ? dn_momentum((dn_real)0.1, (dn_real)0.9)
                             : which == 2 ? dn_weighted_momentum((dn_real)0.5, (dn_real)0.9)
                             : which == 3 ? dn_nesterov((dn_real)0.1, (dn_real)0.9)
                             : which == 4 ? dn_rmsprop((dn_real)0.01)
                             : which == 5 ? dn_adam((dn_real)0.01)
                                          : dn_adamw((dn_real)0.01, (dn_real)0.1);
-            if (which == 0) how.penalty.l1 = how.penalty.l2 = (dn_real)0.01;
+            if (which == 0) how.penalty.l1 = (dn_real)0.01;
+            if (which == 8) how.penalty.l2 = (dn_real)0.01;
+            if (which == 9) how.optimizer.weight_decay = (dn_real)0.01;
+            if (which == 10) how.optimizer.shrink = (dn_real)0.01;
             how.schedule.kind = DN_SCHEDULE_STEP; /* a new rate in every epoch */
             how.schedule.every = 1;
             how.history = &history;
