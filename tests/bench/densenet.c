@@ -37,7 +37,7 @@ static const char *prepare(const workload *w, const char *data) {
     dn_training how = {0};
     how.epochs = 1000;
     how.batch = is_inference(w) ? 40 : (size_t)w->batch;
-    how.loss = DN_CROSS_ENTROPY;
+    how.loss = w->output == SIGMOID ? DN_MEAN_SQUARED_ERROR : DN_CROSS_ENTROPY;
     how.optimizer = w->method == SGD        ? dn_sgd(w->rate)
                     : w->method == MOMENTUM ? dn_momentum(w->rate, 0.9f)
                                             : dn_adam(w->rate);

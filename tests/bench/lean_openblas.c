@@ -205,8 +205,10 @@ static void step(const workload *w, int count) {
     for (int s = 0; s < count; s++) {
         float *p = last->a + s * CLASSES, *dz = last->delta + s * CLASSES;
         const int y = batch_labels[s];
-        for (int j = 0; j < CLASSES; j++) dz[j] = w->output == SIGMOID ? 0 : p[j];
-        dz[y] = p[y] - 1;
+        memcpy(dz, p, CLASSES * sizeof *dz);
+        dz[y] -= 1;
+        if (w->output == SIGMOID) /* mean squared error */
+            for (int j = 0; j < CLASSES; j++) dz[j] *= p[j] * (1 - p[j]);
     }
     power1 *= 0.9;
     power2 *= 0.999;

@@ -69,8 +69,11 @@ class Contender:
     def step(self, w, x, y):
         a, mask = self.forward(w, x, True)
         rows = np.arange(len(y))
-        delta = np.zeros_like(a[-1]) if w.output == "sigmoid" else a[-1]
-        delta[rows, y] = a[-1][rows, y] - 1
+        p = a[-1]
+        delta = p.copy()
+        delta[rows, y] -= 1
+        if w.output == "sigmoid":  # mean squared error
+            delta *= p * (1 - p)
         delta *= np.float32(1 / len(y))
         self.steps += 1
         last = len(a) - 2

@@ -28,8 +28,8 @@ enum { PIXELS = 784, CLASSES = 10, TESTS = 10000 };
 enum function { LINEAR, RELU, TANH, SIGMOID, SOFTMAX };
 enum method { SGD, MOMENTUM, ADAM };
 
-/* The same table stands in peer.py. The loss is cross-entropy -1/N sum y log p, also behind the
-   sigmoid of W1. I1 and I2 are inference with the nets of W1 and W2, after a short training. */
+/* The same table stands in peer.py. The loss is cross-entropy, behind the sigmoid of W1 half the
+   squared error. I1 and I2 are inference with the nets of W1 and W2, after a short training. */
 typedef struct workload {
     const char *name, *set;
     int hidden_layers, hidden[2];

@@ -1,0 +1,73 @@
+/* How the cost of training grows: for nets 784-H-10 (ReLU, softmax, SGD) and batches of B dense
+   samples, a line each, tab-separated:
+
+       hidden  batch  seconds_per_sample  ratio
+
+   ratio: to the time of the multiply-adds at the speed of a loop of nothing else (the roofline). */
+#define _POSIX_C_SOURCE 200809L
+#define DENSENET_IMPLEMENTATION
+#include "../../densenet.h"
+#include "peak.h"
+
+enum { INPUTS = 784, CLASSES = 10, LARGEST = 4096, REPETITIONS = 5 };
+
+static int ascending(const void *a, const void *b) {
+    const double first = *(const double *)a, second = *(const double *)b;
+    return (first > second) - (first < second);
+}
+
+static double seconds_per_sample(size_t hidden, size_t batch, const dn_real *values,
+                                 const int32_t *labels) {
+    dn_dataset data = {0};
+    dn_net net = {0};
+    dn_training how = {0};
+    dn_trainer trainer;
+    dn_error error;
+    double times[REPETITIONS];
+    dn_net_init(&net, INPUTS, 1);
+    dn_net_dense(&net, hidden, DN_RELU);
+    dn_net_dense(&net, CLASSES, DN_SOFTMAX);
+    how.batch = batch;
+    how.epochs = 1000000;
+    how.optimizer = dn_sgd(1e-4f);
+    if (dn_dataset_arrays(&data, LARGEST, INPUTS, values, CLASSES, labels, &error) ||
+        dn_trainer_init(&trainer, &net, &data, NULL, &how, &error)) {
+        fprintf(stderr, "%s\n", error.message);
+        exit(1);
+    }
+    const double work = 2e-9 * (double)(INPUTS * hidden * batch);
+    const int rounds = 1 + (int)(1 / work);
+    dn_trainer_step(&trainer);
+    for (int t = 0; t < REPETITIONS; t++) {
+        const double start = peak_seconds(CLOCK_MONOTONIC);
+        for (int r = 0; r < rounds; r++) dn_trainer_step(&trainer);
+        times[t] = (peak_seconds(CLOCK_MONOTONIC) - start) / rounds / (double)batch;
+    }
+    dn_trainer_free(&trainer);
+    dn_net_free(&net);
+    qsort(times, REPETITIONS, sizeof *times, ascending);
+    return times[REPETITIONS / 2];
+}
+
+int main(void) {
+    dn_random random = dn_random_seed(1);
+    dn_real *values = (dn_real *)malloc(LARGEST * INPUTS * sizeof *values);
+    int32_t labels[LARGEST];
+    double cpu;
+    if (values == NULL) return 1;
+    for (size_t i = 0; i < LARGEST * INPUTS; i++) values[i] = (dn_real)dn_random_normal(&random);
+    for (size_t i = 0; i < LARGEST; i++) labels[i] = (int32_t)dn_random_below(&random, CLASSES);
+    printf("hidden\tbatch\tseconds_per_sample\tratio\n");
+    for (size_t hidden = 64; hidden <= LARGEST; hidden *= 2) {
+        const double peak = peak_gflops(peak_instructions(NULL), 0.1, &cpu);
+        for (size_t batch = 1; batch <= LARGEST; batch *= 4) {
+            const double products = (double)(2 * INPUTS + 3 * CLASSES) * (double)hidden;
+            const double seconds = seconds_per_sample(hidden, batch, values, labels);
+            printf("%zu\t%zu\t%.4g\t%.3f\n", hidden, batch, seconds,
+                   seconds / (2e-9 * products / peak));
+            fflush(stdout);
+        }
+    }
+    free(values);
+    return 0;
+}
