@@ -35,12 +35,13 @@ int main(void) {
         return 1;
     }
     dn_net_init(&net, 784, 1);            // 784 pixels; the seed is 1
-    dn_net_dense(&net, 128, DN_RELU);
+    dn_net_dense(&net, 256, DN_RELU);
     dn_net_dropout(&net, 0.25f);
     dn_net_dense(&net, 10, DN_SOFTMAX);
 
     dn_training how = {0};                // zero means: the sensible default
-    how.optimizer = dn_adam(1e-3f);
+    how.optimizer = dn_adam(3e-3f);
+    how.schedule.kind = DN_SCHEDULE_COSINE;
     how.epochs = 10;
     how.batch = 128;
     if (dn_train(&net, &train, &test, &how, &error)) {
@@ -1173,9 +1174,13 @@ is given here,
 | in the exported file | |
 |---|---|
 | `int NAME_predict(const uint8_t *pixels)` | the class of a sample of bytes |
-| `void NAME_scores(const uint8_t *pixels, S *scores)` | the outputs: S is `float`; in the 8-bit form `int32_t`, logits times 65536 |
-| `NAME_FLASH`, `NAME_READ(pointer)` | may be defined to keep tables in flash memory (defaults: nothing, `*(pointer)`) |
-| `-DNAME_SELFTEST` (NAME in capitals) | a `main` that compares stored samples with stored outputs: 0 if all agree |
+| `void NAME_scores(const uint8_t *pixels, S *scores)` | the outputs, of type S |
+| `NAME_FLASH`, `NAME_READ(pointer)` | may be defined to keep tables in flash memory |
+| `-DNAME_SELFTEST` (NAME in capitals) | a `main` that tests: 0 if all is right |
+
+S is `float`; in the 8-bit form it is `int32_t`, and the scores are logits times 65536. The macros
+for flash memory are nothing and `*(pointer)` unless they are defined. The test compares stored
+outputs with those of stored samples.
 
 The bytes are normalised as the data the net was trained on (`net->normalization`).
 Custom activations have no C text: only the 8-bit form, which tabulates them, takes them.
@@ -1708,7 +1713,7 @@ cannot jump.
 | sigmoid | 2.08 | 2.21 | 2.5 |
 
 The errors are in units in the last place, over all exponents and on fine grids, as
-`make test TESTS='build/tests/test_arithmetic build/tests/test_arithmetic_double'` measures them.
+`tests/test_arithmetic.c` and `tests/test_arithmetic_double.c` measure and print them.
 */
 DNI_TARGET static inline DNI_VECTOR DNI_NAME(sigmoid)(DNI_VECTOR x) {
     const DNI_VECTOR one = DNI_SET(1);
@@ -2965,6 +2970,22 @@ A batch of B samples goes through at once, as the rows of a matrix:
 | z, before the activation | [B, O] | the workspace |
 | a, after it: the next layer's x | [B, O] | the workspace |
 
+With two inputs x = (1, 10), the weights w = [[1, 2, 3], [4, 5, 6]] and the biases
+(7, 8, 9), three linear outputs are z = (7 + 1 + 40, 8 + 2 + 50, 9 + 3 + 60) =
+(48, 60, 72).
+
+### Why [inputs, outputs]
+
+Row i of w holds what input i sends to every output. In the plain loop over b, i and o,
+the innermost runs over o, and z, w and their gradients are all read along a row:
+
+    forward:   z[b, 0..O-1] += x[b,i] * w[i, 0..O-1]
+    backward:  dw[i, 0..O-1] += x[b,i] * dz[b, 0..O-1]
+
+An input of zero leaves out a whole row of both. Pictures of digits have many such inputs:
+for the first layer the product of chapter 2 keeps lists of those that are not zero.
+PyTorch stores [outputs, inputs]; chapter 13 transposes on the way to and from its files.
+
 ### All parameters are one vector
 
 The weights and biases of all layers stand in one block, one layer behind the
@@ -2973,8 +2994,34 @@ over one vector, and the gradient is a vector of the same layout.
 
     parameters: | w of layer 0 [I,O] | b [O] | w of the next dense layer | b | ...
 
-The price is that adding a layer moves the block. A net is built once, so the
-price is small.
+A layer does not point to its parameters: it knows where they start. In the net
+784-128-10:
+
+| part | shape | starts at | numbers |
+|---|---|---|---|
+| weights of layer 0 | [784, 128] | 0 | 100,352 |
+| biases of layer 0 | [128] | 100,352 | 128 |
+| weights of layer 1 | [128, 10] | 100,480 | 1,280 |
+| biases of layer 1 | [10] | 101,760 | 10 |
+| all | | | 101,770 |
+
+In single precision these are 407,080 bytes. A weight is found through the view of its
+layer or at its place in the vector:
+
+```c
+dn_net net = {0};
+dn_net_init(&net, 784, 1);
+dn_net_dense(&net, 128, DN_RELU);
+dn_net_dense(&net, 10, DN_SOFTMAX);
+dn_matrix w = dn_net_weights(&net, 1); // [128, 10]
+// from hidden unit 5 to class 3, twice the same number
+printf("%g %g\n", (double)w.data[5 * w.stride + 3], (double)net.parameters[100480 + 5 * 10 + 3]);
+dn_net_free(&net);
+```
+
+The price is that adding a layer moves the block, and a view of weights that was taken
+before is void. A net is built once, so the price is small. The copy is made before the old
+block is freed; where there is no memory for it, the net keeps its layers and parameters.
 */
 static void dni_initialize(dn_random *random, const dn_initializer *initializer, bool is_weight,
                            dn_activation activation, size_t inputs, size_t outputs,
@@ -3007,8 +3054,9 @@ static bool dni_net_extend(dn_net *net, const dn_layer *layer, size_t parameters
     size_t old_count = net->parameter_count, new_count, bytes;
     if (!dni_add_sizes(old_count, parameters, &new_count) ||
         !dni_multiply_sizes(new_count, sizeof(dn_real), &bytes)) {
-        (void)dni_fail(&net->error, DN_ERROR_TOO_LARGE, "layer %zu: its %zu x %zu weights are too many",
-                       net->layer_count, layer->inputs, layer->outputs);
+        (void)dni_fail(&net->error, DN_ERROR_TOO_LARGE,
+                       "layer %zu: its %zu x %zu weights are too many", net->layer_count,
+                       layer->inputs, layer->outputs);
         return false;
     }
     dn_layer *layers = (dn_layer *)dni_grow(net->layers, net->layer_count * sizeof(dn_layer),
@@ -3035,7 +3083,23 @@ static bool dni_net_extend(dn_net *net, const dn_layer *layer, size_t parameters
 
 The calls that build a net return nothing. The first that fails leaves its reason
 in `net->error`, and the ones after it do nothing, so that the chain is checked
-once: by whatever uses the net.
+once: by whatever uses the net. Training, prediction, evaluation, copying, a workspace: each
+returns the first error of the chain as its own.
+
+```c
+dn_net net = {0};
+dn_net_init(&net, 784, 1);
+dn_net_dense(&net, 0, DN_RELU);     // refused
+dn_net_dropout(&net, 7);            // wrong too, but no longer looked at
+dn_net_dense(&net, 10, DN_SOFTMAX); // right, and not done either
+if (net.error.status != DN_OK) fprintf(stderr, "%s\n", net.error.message);
+// layer 0: a dense layer needs at least one output
+dn_net_free(&net);
+```
+
+The first error is the one to keep, because later ones may be its consequences: had the
+first layer been left out instead, the next would have been built with 784 inputs and with
+no complaint.
 */
 static bool dni_dense_is_valid(dn_net *net, const dn_dense *dense) {
     const char *reason = NULL;
@@ -3053,6 +3117,16 @@ static bool dni_dense_is_valid(dn_net *net, const dn_dense *dense) {
     return reason == NULL;
 }
 
+/*
+A dense layer has (I + 1) O parameters: I O weights and O biases. The sizes come from the
+caller or from a file, so that the product is computed with a test for overflow; one that does
+not fit becomes SIZE_MAX, which `dni_net_extend` refuses as too large.
+
+The random weights are drawn here, from `net->random`, one layer after the other. The same seed
+and the same calls give the same weights. A layer that is appended changes none of the layers
+before it; one that is put between two changes the draws of those behind it, unless it is a
+dropout layer, which draws nothing while the net is built.
+*/
 DN_API void dn_net_layer(dn_net *net, const dn_dense *dense) {
     if (net->error.status != DN_OK || !dni_dense_is_valid(net, dense)) return;
     dn_layer layer;
@@ -3100,9 +3174,25 @@ $$ a = x \, m, \qquad m = \begin{cases} 0 & \text{with probability } p \\
     training:   a[b,o] = x[b,o] * mask[b,o];     E[a] = x
     inference:  a = x
 
-The expected value of a is then x, and inference needs no correction. Dropout has
-no parameters. It is a layer of its own, so that it can stand anywhere in a stack,
-also on the inputs.
+The expected value of a is then x, and inference needs no correction. With p = 0.25 a
+number is dropped one time in four, and else multiplied by 1 / 0.75 = 4/3:
+
+| x | with probability 1/4 | with probability 3/4 | mean |
+|---|---|---|---|
+| 3 | 0 | 4 | 3 |
+| -0.6 | 0 | -0.8 | -0.6 |
+
+Without the factor the mean of a unit would be 3/4 x in training and x in inference, and the
+next layer would meet sums that it has not been trained on. What dropout adds is noise: the
+variance of a is x^2 p / (1 - p), here x^2 / 3, for p = 0.5 as much as x^2.
+
+In inference dropout is off, because the noise would only make the same question get another
+answer each time. The forward pass knows which of the two is meant by its last argument: a
+generator of random numbers, or NULL for inference. The trainer passes its own, which began as
+a copy of `net->random`; evaluation passes NULL, and `dn_predict` leaves dropout layers out.
+
+Dropout has no parameters. It is a layer of its own, so that it can stand anywhere in a stack,
+also on the inputs, except at the end: a loss needs a dense layer before it (chapter 5).
 */
 DN_API void dn_net_dropout(dn_net *net, dn_real probability) {
     if (net->error.status != DN_OK) return;
@@ -3121,8 +3211,12 @@ DN_API void dn_net_dropout(dn_net *net, dn_real probability) {
     (void)dni_net_extend(net, &layer, 0);
 }
 
-/* Fills the mask of a batch: 0 or 1 / (1 - p). One draw of 64 bits decides one number:
-   it is dropped when the draw, read as a fraction of 2^64, is below p. */
+/*
+The mask of a batch has the shape of its numbers, [B, O]: each sample has its own. One draw
+decides one number, which is dropped when the draw, uniform on [0, 1), is below p. As 0 is the
+smallest draw, p = 0 drops nothing. The mask is kept until the way back: the gradient is
+multiplied by the same mask, so that what was dropped receives none.
+*/
 static void dni_dropout_mask(dn_random *random, dn_real probability, size_t count, dn_real *mask) {
     const dn_real kept = 1 / (1 - probability);
     for (size_t i = 0; i < count; i++)
@@ -3131,6 +3225,14 @@ static void dni_dropout_mask(dn_random *random, dn_real probability, size_t coun
 
 /*
 ### The net as an object
+
+A net owns five blocks: the layers, the parameters, and, where they are known, the means and
+deviations of its inputs and its notes. It holds no activations: these belong to a workspace
+(chapter 6), so that one net can serve several threads, each with a workspace of its own, as
+long as nobody trains it. A copy shares nothing with its original, and either may be
+freed first; only a custom activation is not copied, being a pointer to functions of the user.
+
+A net with dropout layers alone has nothing to learn; it is refused like a net without layers.
 */
 
 /* What every function that uses a net asks first. */
@@ -3181,6 +3283,18 @@ DN_API void dn_net_free(dn_net *net) {
     memset(net, 0, sizeof *net);
 }
 
+/*
+### Views
+
+What a layer has is shown as matrices that own nothing. The view points into the vector, so
+that writing through it changes the net. For a dropout layer the views have no rows, and a loop
+over all layers needs no exception:
+
+| layer | `dn_net_weights` | `dn_net_biases` |
+|---|---|---|
+| dense, I inputs, O outputs | [I, O] | [1, O] |
+| dropout, O inputs and outputs | [0, O] | [0, O] |
+*/
 DN_API dn_matrix dn_matrix_view(dn_real *data, size_t rows, size_t columns) {
     dn_matrix view;
     view.rows = rows;
@@ -3212,9 +3326,23 @@ static size_t dni_layer_parameters(const dn_layer *layer) {
 ### The summary
 
 A table as other libraries print it: what the net looks like, layer by layer, and
-where the parameters are. The text is written as `snprintf` would write it, so that
-it can be measured first. `dni_text` appends to a buffer that may be too small and
-keeps counting.
+where the parameters are. For 784-128-10 with dropout of a quarter between the two layers:
+
+    Layer            Activation     Output shape     Parameters      Bytes
+    ----------------------------------------------------------------------
+    input                           (batch, 784)
+    0 dense          relu           (batch, 128)        100,480    401,920
+    1 dropout 25%                   (batch, 128)              0          0
+    2 dense          softmax        (batch, 10)           1,290      5,160
+    ----------------------------------------------------------------------
+    Parameters: 101,770 (407,080 bytes)
+
+The check by hand: (784 + 1) 128 = 100,480 and (128 + 1) 10 = 1,290. Where layers are frozen,
+the last line tells how many parameters are.
+
+The text is written as `snprintf` would write it: never more than the capacity, always
+terminated, and the result is the length that the whole text has. So it can be measured first,
+with a capacity of 0. `dni_text` appends to a buffer that may be too small and keeps counting.
 */
 typedef struct dni_text {
     char *start;
@@ -3233,7 +3361,11 @@ static void dni_text_add(dni_text *text, const char *format, ...) {
     if (added > 0) text->length += (size_t)added;
 }
 
-/* 118282 as "118,282"; the text must have room for 27 characters. */
+/*
+Numbers of many digits are read in groups of three: 118282 as "118,282". A comma stands before
+a digit when the count of those that are left, itself included, is a multiple of three. The
+largest number of 64 bits has 20 digits and 6 commas; with the end, the text needs 27 characters.
+*/
 static const char *dni_grouped(size_t number, char *text) {
     char digits[24];
     int count = snprintf(digits, sizeof digits, "%zu", number);
@@ -3283,9 +3415,13 @@ DN_API size_t dn_net_summary(const dn_net *net, char *text, size_t capacity) {
 }
 
 /*
-*How we know that it is right:* `tests/test_layers.c` builds stacks, right and
-wrong, and reads the tables; the mean and the share of zeroes of dropout masks are
-tested there too.
+### How we know that it is right
+
+`tests/test_layers.c` has the sum by hand from the beginning of this chapter. It builds stacks,
+right and wrong, and requires that all who use a net tell its first error. It reads the summary
+into buffers of every size. Of dropout it tests the share of zeroes and the mean, that the same
+seed makes the same mask and that each sample has its own, and that inference passes every bit.
+It lets each allocation in turn fail: an error comes back, and nothing is leaked.
 */
 
 /*
@@ -3368,7 +3504,8 @@ Summing over k,
 
 $$ \frac{\partial L}{\partial z_j}
    = \sum_k \frac{\partial L}{\partial a_k} \, a_k \, (\delta_{jk} - a_j)
-   = a_j \left( \frac{\partial L}{\partial a_j} - \sum_k a_k \frac{\partial L}{\partial a_k} \right) $$
+   = a_j \left( \frac{\partial L}{\partial a_j}
+     - \sum_k a_k \frac{\partial L}{\partial a_k} \right) $$
 
     dz[j] = a[j] * (da[j] - sum over k of a[k] * da[k])
 */
@@ -3426,10 +3563,10 @@ $$ \log p_j = z_j - \Big( m + \log \sum_k e^{z_k - m} \Big) \quad \text{(softmax
 so that the loss is computed from z, without rounding p first. And the derivatives
 collapse: behind softmax, cross-entropy has
 
-$$ \frac{\partial L}{\partial z_j} = p_j - y_j \qquad \text{(for } \textstyle\sum_j y_j = 1 \text{)} $$
+$$ \frac{\partial L}{\partial z_j} = p_j - y_j $$
 
-and the same holds for binary cross-entropy behind sigmoid. All vanishing factors
-have cancelled: a net that is certain and wrong still learns. Table of what is
+when the y_j of a row add up to 1, and the same holds for binary cross-entropy behind sigmoid. All
+vanishing factors have cancelled: a net that is certain and wrong still learns. This is what is
 computed for one row, with s(z) the sigmoid and plus(z) = log(1 + exp(z)):
 
 | loss, activation | loss of a row | dL/dz_j |
@@ -3704,28 +3841,17 @@ passes. Backpropagation (Rumelhart, Hinton and Williams, 1986) answers it for al
 them at the price of about two: it applies the chain rule from the loss backwards,
 and every layer reuses what the layer behind it has found.
 
-For one dense layer, with dz = dL/dz given:
+Counted in multiplications with addition, for one sample and the net 784-128-10:
 
-$$ \frac{\partial L}{\partial w_{io}} = \sum_b x_{bi} \, \frac{\partial L}{\partial z_{bo}}, \qquad
-   \frac{\partial L}{\partial b_o} = \sum_b \frac{\partial L}{\partial z_{bo}}, \qquad
-   \frac{\partial L}{\partial x_{bi}} = \sum_o \frac{\partial L}{\partial z_{bo}} \, w_{io} $$
+| pass | products | layer 0 | layer 1 | sum |
+|---|---|---|---|---|
+| forward | Z = X W | 100,352 | 1,280 | 101,632 |
+| backward | dW = X^T dZ | 100,352 | 1,280 | 101,632 |
+| backward | dX = dZ W^T | not computed | 1,280 | 1,280 |
 
-    forward: z[b,o] += x[b,i] * w[i,o];   so now:  dw[i,o] += x[b,i] * dz[b,o]
-                                                   dx[b,i] += dz[b,o] * w[i,o]
-    forward: z[b,o] += bias[o];           so now:  dbias[o] += dz[b,o]
-
-All three follow from one rule: where x, w enter z as a product, the gradient of one
-factor is the other factor times dz, and where a value was used several times, its
-gradients are added. As products of matrices:
-
-| what | product | shapes |
-|---|---|---|
-| forward | Z = X W | [B,O] = [B,I] [I,O] |
-| weight gradient | dW = X^T dZ | [I,O] = [I,B] [B,O] |
-| input gradient | dX = dZ W^T | [B,I] = [B,O] [O,I] |
-
-dX is what the layer before needs as its da. The first layer need not compute it:
-nobody asks how to change the pixels.
+Forward and backward together are 204,544: 2.01 forward passes, for 101,770 derivatives. The
+input gradient of the first layer would be another 100,352. Nobody asks how to change the
+pixels, and it is left out.
 
 ### The workspace
 
@@ -3737,7 +3863,27 @@ keeps them for one batch, in one block of memory.
 
 The z of a layer is kept apart from its a only where both are wanted: in the last
 layer, whose loss is computed from logits, and for a custom activation, whose
-derivative may ask for z. A dropout layer keeps its mask in the place of z.
+derivative may ask for z. A dropout layer keeps its mask in the place of z. Elsewhere
+z and a are the same array: the activation is done in place.
+
+The memory for 784-128-10 and a batch of 128, in numbers:
+
+| array | shape | numbers |
+|---|---|---|
+| a of layer 0 | [128, 128] | 16,384 |
+| z of layer 1 | [128, 10] | 1,280 |
+| a of layer 1 | [128, 10] | 1,280 |
+| delta[0] and delta[1] | [128, 128] each | 32,768 |
+| all | | 51,712 |
+
+That is 206,848 bytes in single precision. The inputs, 128 rows of 784 numbers, are not among
+them: they are the caller's batch. A dropout layer on the inputs is dear: its mask, its a and
+two deltas of the width 784 make it 420,352 numbers in all.
+
+Every array begins at a multiple of 64 bytes, that is, of 16 floats: the size of each is
+rounded up to that. One row of 10 floats takes the room of 16. All sizes are computed with
+tests for overflow before anything is allocated, and nothing is allocated afterwards: a step of
+training asks for no memory here.
 */
 static bool dni_keeps_z(const dn_net *net, size_t layer) {
     const dn_layer *of = &net->layers[layer];
@@ -3820,7 +3966,21 @@ DN_API void dn_workspace_free(dn_workspace *workspace) {
 /*
 ### Forward
 
-z starts as the bias in every row; the product adds to it.
+z starts as the bias in every row; the product adds to it. Layer after layer, the a of one is
+the x of the next:
+
+| step | reads | writes |
+|---|---|---|
+| dense, biases | bias [O] | z [B,O], each row a copy |
+| dense, product | x [B,I], w [I,O] | z [B,O], added to |
+| dense, activation | z [B,O] | a [B,O] |
+| dropout, training | x [B,O] and draws | mask [B,O], a = x mask |
+| dropout, inference | x [B,O] | a = x |
+
+The first layer alone is told to look for zeroes among its x: inputs have them where a picture
+is black. A forward pass may have fewer rows than the workspace has room for, as the last batch
+of an epoch does; `count` remembers how many, and the way back requires the same number. It also
+remembers whether dropout was on, for the way back must know if there are masks.
 */
 static void dni_affine(const dn_net *net, const dn_layer *layer, const dn_real *inputs, size_t rows,
                        dn_real *z) {
@@ -3877,10 +4037,18 @@ $$ P(w) = \lambda_1 \sum |w| + \frac{\lambda_2}{2} \sum w^2, \qquad
 
     loss += l1 * |w| + l2/2 * w * w;   so now:  dw += l1 * sign(w) + l2 * w
 
-Biases are not penalised: they move a unit's threshold and cannot blow up a sum.
+With l1 = 0.01 and l2 = 0.1, the weight -2 adds 0.02 + 0.05 * 4 = 0.22 to the loss and
+-0.01 - 0.2 = -0.21 to its gradient, so that a step downhill makes it larger, towards zero. The
+weight 0.001 gets 0.01 + 0.0001: of small weights, almost all the pull is that of L1. At w = 0,
+where |w| has no derivative, the sign is taken as 0.
+
+Biases are not penalised: they move a unit's threshold and cannot blow up a sum. The value of
+the penalty counts the weights of all dense layers, frozen ones included; the gradient is added
+only where it can have an effect. Like the loss, the value is summed in double precision.
 */
 DN_API double dn_penalty_value(const dn_net *net, dn_penalty penalty) {
     double absolute = 0, square = 0;
+    if (penalty.l1 == 0 && penalty.l2 == 0) return 0;
     for (size_t l = 0; l < net->layer_count; l++) {
         const dn_matrix w = dn_net_weights(net, l);
         for (size_t i = 0; i < w.rows * w.columns; i++) {
@@ -3900,6 +4068,55 @@ static void dni_penalty_gradient(const dn_real *w, size_t count, dn_penalty pena
 
 /*
 ### Backward, one layer
+
+For one dense layer, with dz = dL/dz given:
+
+$$ \frac{\partial L}{\partial w_{io}} = \sum_b x_{bi} \, \frac{\partial L}{\partial z_{bo}}, \qquad
+   \frac{\partial L}{\partial b_o} = \sum_b \frac{\partial L}{\partial z_{bo}}, \qquad
+   \frac{\partial L}{\partial x_{bi}} = \sum_o \frac{\partial L}{\partial z_{bo}} \, w_{io} $$
+
+    forward: z[b,o] += x[b,i] * w[i,o];   so now:  dw[i,o] += x[b,i] * dz[b,o]
+                                                   dx[b,i] += dz[b,o] * w[i,o]
+    forward: z[b,o] += bias[o];           so now:  dbias[o] += dz[b,o]
+
+All three follow from one rule: where x, w enter z as a product, the gradient of one
+factor is the other factor times dz, and where a value was used several times, its
+gradients are added. The weight w[i,o] was used once per sample: its gradient is a sum over b.
+The input x[b,i] was used once per output: its gradient is a sum over o. As products of
+matrices:
+
+| what | product | shapes |
+|---|---|---|
+| forward | Z = X W | [B,O] = [B,I] [I,O] |
+| weight gradient | dW = X^T dZ | [I,O] = [I,B] [B,O] |
+| bias gradient | sums of the columns of dZ | [O] from [B,O] |
+| input gradient | dX = dZ W^T | [B,I] = [B,O] [O,I] |
+
+dX is what the layer before needs as its da.
+
+A net small enough for the hand has 2 inputs, 2 ReLU units and 1 linear output, no biases
+other than zero, one sample x = (1, 2) with the target 1, and the loss (y - 1)^2 / 2:
+
+    w0 = | 1  -1   |    z0 = x w0 = (1 + 2, -1 - 1) = (3, -2)    a0 = ReLU(z0) = (3, 0)
+         | 1  -0.5 |
+    w1 = | 0.5 |        y = 3 * 0.5 + 0 * 2 = 1.5                L = 0.5^2 / 2 = 0.125
+         | 2   |
+
+Backwards, each line made from the line before:
+
+    dz1 = y - 1 = 0.5
+    dw1 = a0^T dz1 = (1.5, 0)        dbias1 = 0.5
+    da0 = dz1 w1^T = (0.25, 1)
+    dz0 = (0.25, 0)                  the second unit is off: z < 0
+    dw0 = x^T dz0 = | 0.25  0 |      dbias0 = (0.25, 0)
+                    | 0.5   0 |
+
+Is it right? With w0[0,0] = 1.01 the output is 1.505 and the loss 0.505^2 / 2 = 0.1275125: it has
+grown by 0.0025125, and 0.0025125 / 0.01 = 0.25125, near 0.25.
+
+In the code, the bias gradient is the sum of the rows of dz, added one after the other. The
+weight gradient overwrites what stood in dw; then the penalty is added to it. What is frozen
+gets a gradient of zero, so that the vector holds no old numbers.
 */
 static void dni_add_rows(const dn_real *from, size_t rows, size_t columns, dn_real *sums) {
     const dni_arithmetic *arithmetic = dni_arithmetic_of_this_machine();
@@ -3926,8 +4143,8 @@ static void dni_dense_backward(const dn_net *net, const dn_layer *layer, const d
 /*
 ### The fused step
 
-Plain gradient descent needs the gradient only to subtract it: w -= eta dw. With
-dw[i,o] = sum over b of x[b,i] dz[b,o] this is one more product that *adds* to what stands
+Plain gradient descent needs the gradient only to subtract it: `w -= eta dw`. With
+`dw[i,o]` = sum over b of `x[b,i] dz[b,o]` this is one more product that *adds* to what stands
 in memory,
 
     dz[b,o] = -eta * dz[b,o];    w[i,o] += x[b,i] * dz[b,o]
@@ -3936,6 +4153,11 @@ The gradient is never written down: of the two passes over the weights one is le
 784 x 1000 weights, which fill no near cache, that is a tenth of the time of a step. The trainer
 takes this way for SGD without penalties or decay. (The sum starts from w instead of zero, so
 that the last bit can differ from `dn_backward` and `dn_optimizer_step` one after the other.)
+
+In the example above with eta = 0.1, `dz1` becomes -0.05, and w1 = (0.5, 2) receives
+3 * -0.05 = -0.15 and 0: it is (0.35, 2), as 0.5 - 0.1 * 1.5 says. A penalty would
+need the weights a second time, and momentum and Adam need the gradient itself for their
+averages: they take the way over the vector.
 */
 static void dni_dense_descend(dn_net *net, const dn_layer *layer, const dn_real *inputs,
                               size_t rows, dn_real *dz, dn_real learning_rate) {
@@ -3956,6 +4178,17 @@ static void dni_dense_descend(dn_net *net, const dn_layer *layer, const dn_real 
 dL/dz), and dL/dz after the activation's step. The input gradient is taken before the weights
 may change. What is done with dz, write the gradient or descend, is the caller's choice: one of
 `gradient` and `descending` is given.
+
+| layer on the way back | delta before | delta after |
+|---|---|---|
+| the last | dz, from the loss (chapter 5) | dx |
+| dense, hidden | da, then dz in its place | dx |
+| dropout | da of its output | da times mask: da of the layer before |
+| the first dense | da, then dz in its place | not computed |
+
+The two buffers change places after each dense layer, as dX is made from dZ and cannot stand
+where dZ still stands. A dropout layer works in place. The loop ends at the first *dense* layer:
+dropout on the inputs has nothing before it that could learn.
 */
 static void dni_walk_back(const dn_net *net, dn_workspace *workspace, dn_loss loss,
                           const dn_batch *batch, dn_penalty penalty, dn_real *gradient,
@@ -3998,8 +4231,15 @@ DN_API void dn_backward(const dn_net *net, dn_workspace *workspace, dn_loss loss
 }
 
 /*
-*How we know that it is right:* the next chapter, and `tests/test_golden.c`, which
-compares activations, losses and gradients with those of PyTorch.
+### How we know that it is right
+
+By the definition of the derivative: the next chapter, and `tests/test_gradients.c`. By another
+implementation: `tests/test_golden.c` compares the activations of every layer, losses, penalties
+and gradients with those of PyTorch, to 1e-5. By hand:
+`tests/test_layers.c` has a gradient through a custom activation, and one through dropout, where
+a dropped input leaves its weight alone. That frozen parts get a gradient of zero is
+in `tests/test_gradients.c`, that they do not move in `tests/test_layers.c`, which trains with
+plain SGD, that is, with the fused step, and with AdamW.
 */
 
 /*
@@ -4014,18 +4254,40 @@ $$ \frac{\partial L}{\partial w} \approx \frac{L(w + \epsilon) - L(w - \epsilon)
 
     numerical = (loss at w + epsilon  -  loss at w - epsilon) / (2 epsilon)
 
-The central difference has an error of order epsilon^2 (the terms of even order
-cancel). Rounding adds an error of order u/epsilon, u being the precision of the
-numbers, so that the sum is smallest near epsilon = u^(1/3): about 1e-5 in double and
-5e-3 in single precision. A check worth its name is done in double precision, where
-the two agree to about 1e-9; in single precision three digits are all one can expect.
+### Which step
 
-Two traps. Dropout must use the *same* mask on both sides: the generator is copied
+Taylor's series of L(w + epsilon) has terms in epsilon, epsilon^2, epsilon^3 and so on. In the
+difference of the two sides those of even order cancel; the rest is divided by epsilon, so that
+the central difference has an error of order epsilon^2. A one-sided difference,
+`(L(w + epsilon) - L(w)) / epsilon`, keeps the second term and with it an error of order epsilon.
+
+Rounding adds an error of order u/epsilon, u being the precision of the numbers: two losses that
+agree in all but their last digits are subtracted. A large step has the one error, a small step
+the other. For the derivative of exp at 1, in double precision, the relative errors are:
+
+| epsilon | 1e-1 | 1e-2 | 1e-3 | 1e-4 | 1e-5 | 1e-8 | 1e-10 | 1e-12 |
+|---|---|---|---|---|---|---|---|---|
+| central | 2e-3 | 2e-5 | 2e-7 | 2e-9 | 2e-11 | 2e-9 | 3e-7 | 4e-5 |
+| one-sided | 5e-2 | 5e-3 | 5e-4 | 5e-5 | 5e-6 | 4e-9 | 5e-7 | 7e-5 |
+
+On logarithmic axes the central error is a V: two digits better for each digit of the step,
+until rounding takes over, then one digit worse. The sum of both is smallest near
+epsilon = u^(1/3): about 1e-5 in double and 5e-3 in single precision. A check worth its name is
+done in double precision, where the two agree to about 1e-9; in single precision three digits
+are all one can expect.
+
+The caller chooses epsilon; the tests take 5e-6 or 1e-5 in double precision and 1e-2 in single.
+The code divides by the step as it was rounded, not by 2 epsilon. In single precision and at
+w = 1, a step of 1e-7 becomes 1.19e-7 on each side, because the numbers lie 2^-23 = 1.19e-7
+apart above 1 and half as far below: to divide by 2e-7 would alone be an error of 19 percent.
+
+### Two traps
+
+Dropout must use the *same* mask on both sides: the generator is copied
 before each pass. And at a kink (ReLU at z = 0, L1 at w = 0) the two sides have
-different slopes; the check is then right to disagree.
-
-The error is relative, |one - other| / (|one| + |other|): an absolute bound would call
-any two small numbers equal, even when they have opposite signs.
+different slopes; the check is then right to disagree. With z = w = 3e-6 and epsilon = 1e-5, a
+ReLU gives 1.3e-5 above and 0 below: a slope of 0.65 where the derivative is 1. The cure is
+another point: `tests/test_gradients.c` looks for nets whose z are all 0.02 or more from 0.
 */
 typedef struct dni_check {
     dn_net *net;
@@ -4054,6 +4316,26 @@ static double dni_numerical_derivative(const dni_check *check, size_t parameter,
     return (loss_above - loss_below) / (above - below); /* the step as it was rounded */
 }
 
+/*
+### Comparing
+
+The error is relative, |one - other| / (|one| + |other|): an absolute bound would call
+any two small numbers equal, even when they have opposite signs. It lies between 0 and 1:
+
+| error, in double precision | what it may mean |
+|---|---|
+| below 1e-7 | the gradient is right |
+| 1e-6 to 1e-2 | a kink, a step that is too large or too small, or a gradient near zero |
+| 5e-4 | one of the two is 1.001 times the other |
+| 1/3 | one of the two is twice the other: a forgotten factor |
+| 0.6 | a sum over 4 samples instead of their mean: (4 - 1) / (4 + 1) |
+| 1 | the signs differ, or one of the two is zero: a part that is never trained |
+
+The divisor is at least 1e-8, so that two gradients of rounding size, say 1e-14 and 0, are not
+called different: their error is 1e-6, not 1. A NaN is the worst error of all and is reported
+as infinity. The report names the worst parameter, because one place tells where to look: a layer,
+weight or bias, row and column.
+*/
 static void dni_check_range(const dni_check *check, size_t layer, bool is_bias,
                             const dn_real *gradient, dn_real epsilon, dn_gradient_report *report) {
     const dn_layer *of = &check->net->layers[layer];
@@ -4077,6 +4359,15 @@ static void dni_check_range(const dni_check *check, size_t layer, bool is_bias,
     }
 }
 
+/*
+### The whole check
+
+Each parameter costs two forward passes. For the 101,770 parameters of 784-128-10 these would be
+203,540, each over the whole batch: check a net of a few dozen parameters, which has the same
+code in it, with a batch of a few samples. The forward passes are those of training, dropout
+included, with the mask that a copy of `net->random` draws. The net is lent and given back as it
+was: each parameter is set to its old value, not moved back by epsilon.
+*/
 DN_API dn_status dn_gradient_check(dn_net *net, dn_loss loss, const dn_batch *batch,
                                    dn_penalty penalty, const dn_real *gradient, dn_real epsilon,
                                    dn_gradient_report *report, dn_error *error) {
@@ -4121,27 +4412,48 @@ DN_API dn_status dn_gradient_check(dn_net *net, dn_loss loss, const dn_batch *ba
 }
 
 /*
-*How we know that it is right:* `tests/test_gradients.c` checks every activation with
-every loss that may follow it, at depths 1 to 3, with and without penalties and
-dropout, to 1e-7; and it hands over gradients that have been made wrong on purpose,
-which the check must catch and locate.
+### How we know that it is right
+
+`tests/test_gradients.c` checks every activation with every loss that may follow it, at depths 1
+to 3, with and without penalties and dropout, to 1e-7. A second numerical derivative, by four
+points, of order epsilon^4 and with none of this code, must agree to 1e-8. Then it hands over
+gradients that have been made wrong on purpose: each parameter in turn a thousandth too large,
+which the check must catch and locate, and seven mistakes of published programs.
+`tests/test_gradients_float.c` does what can be done in single precision.
 
 ## 8. Initialisation
 
 If all weights of a layer started equal, all its units would compute the same and
-receive the same gradient for ever: they must start different, hence random. How
-large? A sum of I products with independent weights of variance v has I v times the
-variance of its inputs. Through many layers this factor multiplies, and the signal
-dies or explodes unless I v is about 1:
+receive the same gradient for ever: they must start different, hence random. Biases start at
+zero: the weights already break the symmetry, and no unit has a reason to lean to one side.
+
+### How large
+
+Take inputs x_i that are independent of the weights, and weights that are independent of each
+other, with mean 0 and variance v. In the sum the variances add up:
+
+$$ \operatorname{E}[z^2] = \sum_{i=1}^{I} \operatorname{E}[w_i^2] \, \operatorname{E}[x_i^2]
+   = I \, v \, \operatorname{E}[x^2] $$
+
+    mean square of z  =  I * v * mean square of x;   unchanged for v = 1 / I
+
+A ReLU sets one half of a symmetric distribution to zero and so halves the mean square: v must
+be twice as large. On the way back the same sum goes over the O outputs, and asks for v = 1 / O.
+Through many layers the factor multiplies. If each layer changes the deviation of its numbers by
+a factor of 0.5, ten layers make 1/1024 of a deviation of 1; if by 2, 1024. With 0.5 the signal
+dies and with it the gradient; with 2 it explodes, and sigmoid and tanh stand at their ends,
+where their derivative is nearly zero. Hence three schemes:
 
 | scheme | variance of a weight | made for |
 |---|---|---|
-| LeCun (1998) | 1 / I | linear, tanh near zero |
-| Glorot, Bengio (2010) | 2 / (I + O): a compromise between forward and backward | tanh, sigmoid, softmax |
-| He et al. (2015) | 2 / I: a ReLU kills half of the variance | ReLU and its kin |
+| LeCun et al. (1998) | 1 / I | linear, tanh near zero |
+| Glorot, Bengio (2010) | 2 / (I + O), between forward and backward | tanh, sigmoid, softmax |
+| He et al. (2015) | 2 / I: a ReLU halves the mean square | ReLU and its kin |
 
 Each comes normal or uniform. A uniform number on [-r, r) has variance r^2 / 3, so
-that r = sqrt(3 v). Biases start at zero: the weights already break the symmetry.
+that r = sqrt(3 v). For a layer of 784 inputs and 128 outputs the deviations are, after LeCun,
+sqrt(1 / 784) = 0.0357, after Glorot sqrt(2 / 912) = 0.0468, and after He sqrt(2 / 784) = 0.0505;
+the bounds of the uniform forms are 0.0619, 0.0811 and 0.0875.
 */
 static double dni_variance(dn_initialization kind, size_t inputs, size_t outputs) {
     switch (kind) {
@@ -4153,6 +4465,14 @@ static double dni_variance(dn_initialization kind, size_t inputs, size_t outputs
     }
 }
 
+/*
+### Drawing
+
+Where nothing is said, weights before ReLU and leaky ReLU are drawn by He's scheme, normal, all
+others by Glorot's, uniform. They are drawn in the order of memory, row by row, in
+double precision, and rounded to `dn_real` at the end. Zeroes and given values draw nothing. The
+same schemes are open to biases, with the I and O of their layer.
+*/
 static void dni_initialize(dn_random *random, const dn_initializer *initializer, bool is_weight,
                            dn_activation activation, size_t inputs, size_t outputs,
                            dn_real *values) {
@@ -4199,8 +4519,12 @@ static void dni_initialize(dn_random *random, const dn_initializer *initializer,
 }
 
 /*
-*How we know that it is right:* `tests/test_layers.c` measures mean, variance and
-bounds of each scheme.
+### How we know that it is right
+
+`tests/test_layers.c` draws 300 x 200 weights by each scheme. Their mean and variance must be
+within five standard deviations of what 60,000 draws can show; the fourth moment tells normal
+from uniform; and a uniform scheme must fill its bounds and keep them. It compares the defaults
+with the schemes they stand for, bit for bit, and another seed must give other weights.
 */
 
 /*
@@ -4212,28 +4536,78 @@ gradient, w a parameter, eta the learning rate:
 
 | optimizer | memory | step |
 |---|---|---|
-| SGD (Robbins, Monro, 1951) | none | w -= eta g |
-| momentum (Polyak, 1964) | v = mu v + g | w -= eta v |
-| weighted momentum | v = mu v + (1 - mu) g | w -= eta v |
-| Nesterov (1983; Sutskever et al., 2013) | v = mu v + g | w -= eta (g + mu v) |
-| RMSprop (Tieleman, Hinton, 2012) | s = rho s + (1 - rho) g^2 | w -= eta g / (sqrt(s) + epsilon) |
-| Adam (Kingma, Ba, 2015) | m = beta1 m + (1 - beta1) g, s = beta2 s + (1 - beta2) g^2 | w -= eta m' / (sqrt(s') + epsilon) |
+| SGD (Robbins, Monro, 1951) | none | `w -= eta g` |
+| momentum (Polyak, 1964) | `v = mu v + g` | `w -= eta v` |
+| weighted momentum | `v = mu v + (1 - mu) g` | `w -= eta v` |
+| Nesterov (1983) | `v = mu v + g` | `w -= eta (g + mu v)` |
+| RMSprop (Tieleman, Hinton, 2012) | s, see below | `w -= eta g / (sqrt(s) + epsilon)` |
+| Adam (Kingma, Ba, 2015) | m and s, see below | `w -= eta m' / (sqrt(s') + epsilon)` |
 
-Momentum averages the direction: what points the same way step after step adds up
-(to 1/(1-mu) times one gradient), what oscillates cancels. The weighted form is the
-same with a learning rate that is 1/(1-mu) times larger. RMSprop and Adam divide by
-the recent size of the gradient, parameter by parameter, so that rarely used weights
-take steps as large as busy ones.
+### Momentum
 
-Adam's two averages start at zero and are too small at first. After t steps they hold
-the fraction 1 - beta^t of their final weight, so that they are divided by it:
+Momentum averages the direction: what points the same way step after step adds up, what
+oscillates cancels. With mu = 0.9 and a gradient that is always 1, or 1 and -1 by turns:
+
+| step | 1 | 2 | 3 | 4 | 5 | in the end |
+|---|---|---|---|---|---|---|
+| v, g = 1 | 1 | 1.9 | 2.71 | 3.439 | 4.0951 | 1 / (1 - mu) = 10 |
+| v, g = 1, -1, 1, ... | 1 | -0.1 | 0.91 | -0.181 | 0.8371 | +-1 / (1 + mu) = +-0.53 |
+
+The weighted form has the same steps with another learning rate: its v is 0.1, 0.19, 0.271, ...,
+towards 1. So `dn_momentum(0.01, 0.9)` and `dn_weighted_momentum(0.1, 0.9)` do the same, up to
+rounding. A rate that was tuned for one form is wrong for the other by a factor of ten.
+
+Nesterov's method looks ahead: it takes the gradient not at the point p where it stands but at
+w = p - eta mu v, where the old v will carry it anyway. That w is what the net holds and what
+the gradient is taken at. From `p = p - eta v` with the new v follows, for two look-ahead
+points in succession, the step of the table (in this form in Sutskever et al., 2013, and
+Bengio et al., 2013):
+
+    w_new - w = (p - eta v_new - eta mu v_new) - (p - eta mu v)
+              = -eta (v_new - mu v) - eta mu v_new  =  -eta (g + mu v_new)
+
+With the gradient 1 its steps are 1.9, 2.71, 3.439, ...: those of momentum, one step earlier.
+
+### Steps that fit each parameter
+
+RMSprop and Adam divide by the recent size of the gradient, parameter by parameter, so that
+rarely used weights take steps as large as busy ones. Gradients that are 100 times as large at
+every step give the same steps, but for the part of epsilon, which is there to keep a gradient
+of zero from being divided by zero.
+
+RMSprop's memory is an average of g^2, `s = rho s + (1 - rho) g^2`. Adam has two averages:
+`m = beta1 m + (1 - beta1) g` and `s = beta2 s + (1 - beta2) g^2`. Both start at zero and are
+too small at first. After t steps they hold the fraction 1 - beta^t of their final weight, so
+that they are divided by it:
 
 $$ m' = \frac{m}{1 - \beta_1^t}, \qquad s' = \frac{s}{1 - \beta_2^t} $$
 
+    m' = m / (1 - beta1^t);   s' = s / (1 - beta2^t)
+
+At t = 1 the averages are m = 0.1 g and s = 0.001 g^2, corrected to g and g^2: the first step is
+eta times the sign of g. Without the correction it would be 0.1 / sqrt(0.001) = 3.2 times as
+long. RMSprop has no correction. With rho = 0.99 and a constant gradient s is (1 - 0.99^t) g^2, so
+that step 1 is 1 / sqrt(0.01) = 10 times eta, step 10 is 3.2 times and step 100 1.26 times.
+
+### Decay
+
 *Decoupled weight decay* (AdamW; Loshchilov, Hutter, 2019) shrinks the weights directly,
-w -= eta lambda w, instead of adding lambda w to the gradient, where Adam would divide
-it by the gradient's size again. `shrink` does the same without the factor eta, as
-some published programs do. Like penalties, both leave biases alone.
+`w -= eta lambda w`, instead of adding lambda w to the gradient as an L2 penalty does. For SGD
+the two are the same. Adam would divide lambda w by the gradient's size again. Take w = 1,
+eta = 0.001 and a loss that does not depend on w, so that all of g is the penalty:
+
+| lambda | first step of Adam, L2 penalty | first step of AdamW |
+|---|---|---|
+| 0.01 | 0.001 | 0.00001 |
+| 0.0001 | 0.001 | 0.0000001 |
+
+With the penalty lambda has no effect here at all; with the decoupled decay it is what it says.
+`shrink` does the same without the factor eta, as some published programs do. Both may be set
+for any optimizer. Like penalties, both leave biases alone.
+
+### Making one
+
+Every field may be changed after one of these functions has filled it in.
 */
 static dn_optimizer dni_optimizer(dn_optimizer_kind kind, dn_real learning_rate) {
     dn_optimizer optimizer;
@@ -4288,7 +4662,17 @@ DN_API dn_optimizer dn_adamw(dn_real learning_rate, dn_real weight_decay) {
 /*
 ### The memory of an optimizer
 
-One vector for momentum, one for RMSprop, two for Adam, laid out as the parameters.
+Laid out as the parameters are, so that one index serves w, g, v and s:
+
+| optimizer | `first` | `second` | for 101,770 parameters, in floats |
+|---|---|---|---|
+| SGD | none | none | 0 |
+| momentum, weighted, Nesterov | v | none | 407,080 bytes |
+| RMSprop | none | s | 407,080 bytes |
+| Adam | m | s | 814,160 bytes |
+
+The powers beta1^t and beta2^t are kept beside them in double precision, multiplied once a step:
+no `pow`, and a checkpoint that stores them goes on with the same bits.
 */
 DN_API dn_status dn_optimizer_init(dn_optimizer_state *state, const dn_optimizer *optimizer,
                                    const dn_net *net, dn_error *error) {
@@ -4306,7 +4690,8 @@ DN_API dn_status dn_optimizer_init(dn_optimizer_state *state, const dn_optimizer
     if (second) state->second = (dn_real *)dni_allocate_zero(state->count, sizeof(dn_real));
     if ((first && state->first == NULL) || (second && state->second == NULL)) {
         dn_optimizer_free(state);
-        return dni_fail(error, DN_ERROR_MEMORY, "no memory for the optimizer's state of %zu numbers",
+        return dni_fail(error, DN_ERROR_MEMORY,
+                        "no memory for the optimizer's state of %zu numbers",
                         net->parameter_count);
     }
     return DN_OK;
@@ -4329,8 +4714,14 @@ The same few operations for each parameter; chapter 2 has them as a loop over ve
     d = d / (root_scale sqrt(s) + epsilon)              likewise
     w = (w - decay w) - rate d
 
-What does not depend on the parameter is computed once per step, here. It runs over one range
-of the vector at a time: the weights of a layer, which decay, then its biases, which do not.
+What does not depend on the parameter is computed once per step, here. Adam's two corrections
+are among it: m' is m with the rate eta / (1 - beta1^t), and sqrt(s') is sqrt(s) times
+`root_scale` = 1 / sqrt(1 - beta2^t). At t = 1 these are 10 eta and 31.6, and
+10 eta 0.1 g / (31.6 sqrt(0.001) |g|) is eta times the sign of g, as above. `decay` is
+eta lambda + shrink. The decay reads the w from before the step.
+
+It runs over one range of the vector at a time: the weights of a layer, which decay, then its
+biases, which do not. What is frozen is left out, its memory too.
 */
 static dni_step dni_step_begin(const dn_optimizer *optimizer, dn_optimizer_state *state) {
     dni_step step;
@@ -4380,8 +4771,11 @@ DN_API void dn_optimizer_step(const dn_optimizer *optimizer, dn_optimizer_state 
 }
 
 /*
-*How we know that it is right:* `tests/test_golden.c` follows every optimizer for ten
-steps and compares all parameters with PyTorch's after each.
+### How we know that it is right
+
+`tests/test_golden.c` follows every optimizer for ten steps and compares all parameters with
+PyTorch's after each. The decays are checked there by hand: with a rate of 0.5 and a decay of
+0.25, a weight keeps 0.875 of itself, and with a `shrink` of 0.25, 0.75; biases keep all.
 */
 
 /*
@@ -4397,10 +4791,31 @@ nothing is allocated when the caller brings the buffer; threads can share one ne
 
 Many samples go through in portions of at most 256 rows, which keeps the buffers in
 the cache. No sample's result depends on the others in its portion.
+
+How much memory is that? For the net 784-128-10 the widest layer behind the inputs has 128
+units. One picture takes two buffers of 128 numbers, 1 KB; ten thousand pictures take two of
+256 x 128, 256 KB, and never more. Small enough for the stack of a program that predicts one
+sample at a time, and nothing has to be asked of the system while it runs:
+
+```c
+dn_net net = {0};
+static dn_real picture[784], probabilities[10];
+static dn_real buffer[2 * 128];
+dn_net_init(&net, 784, 1);
+dn_net_dense(&net, 128, DN_RELU);
+dn_net_dense(&net, 10, DN_SOFTMAX);
+if (dn_predict_size(&net, 1) <= sizeof buffer)
+    dn_predict(&net, picture, 1, probabilities, buffer, NULL);
+```
+
+Dropout layers are passed over: they were made so that in inference there is nothing to do
+(chapter 3). The last dense layer writes straight to the caller's `outputs`.
 */
 enum { DNI_PORTION = 256 };
 
-static size_t dni_portion(size_t count) { return count < DNI_PORTION ? count : (size_t)DNI_PORTION; }
+static size_t dni_portion(size_t count) {
+    return count < DNI_PORTION ? count : (size_t)DNI_PORTION;
+}
 
 DN_API size_t dn_predict_size(const dn_net *net, size_t count) {
     size_t numbers;
@@ -4442,6 +4857,18 @@ DN_API dn_status dn_predict(const dn_net *net, const dn_real *inputs, size_t cou
     return DN_OK;
 }
 
+/*
+### From outputs to a class
+
+The net gives a number for each class; the answer is the class of the largest. Only the order
+counts, so that softmax could be left out: exp is increasing, and the division is the same for
+all. Two outputs that are exactly equal are rare, but a rule must decide, or two machines would
+answer differently: the first of them wins.
+
+    outputs    0.02  0.90  0.08        class 1
+    outputs    0.45  0.10  0.45        class 0, the first of two
+    outputs    NaN   0.30  0.70        class 0: no comparison with NaN is true
+*/
 DN_API size_t dn_largest(const dn_real *numbers, size_t count) {
     size_t largest = 0;
     for (size_t i = 1; i < count; i++)
@@ -4453,6 +4880,15 @@ DN_API size_t dn_largest(const dn_real *numbers, size_t count) {
 ### Does the data fit the net?
 
 Asked once, before anything is computed; the answer says which two numbers disagree.
+
+| what must agree | of the data | of the net |
+|---|---|---|
+| numbers per sample | `features` | `inputs` |
+| numbers per target row, where there are any | `outputs` | `outputs` |
+| classes, where there are labels | at most | `outputs`, or 2 for a single output |
+
+A data set with fewer classes than the net has outputs is accepted: of the digits, somebody may want
+to test the net on zeroes and ones alone.
 */
 static dn_status dni_data_check(const dn_net *net, const dn_dataset *data, const char *role,
                                 bool needs_answers, dn_error *error) {
@@ -4474,8 +4910,9 @@ static dn_status dni_data_check(const dn_net *net, const dn_dataset *data, const
                         data->outputs, net->outputs);
     const size_t room = net->outputs == 1 ? 2 : net->outputs;
     if (data->labels != NULL && data->classes > room)
-        return dni_fail(error, DN_ERROR_SHAPE, "the %s set has %zu classes, the net tells %zu apart",
-                        role, data->classes, room);
+        return dni_fail(error, DN_ERROR_SHAPE,
+                        "the %s set has %zu classes, the net tells %zu apart", role,
+                        data->classes, room);
     return DN_OK;
 }
 
@@ -4483,8 +4920,19 @@ static size_t dni_row_of(const dn_dataset *data, size_t sample) {
     return data->order != NULL ? data->order[sample] : sample;
 }
 
-/* Gathers a batch: inputs [count, features], and labels and targets where the data set
-   has them (the arrays may be NULL only where it has none). */
+/*
+### A batch
+
+A batch is gathered: its samples, wherever they lie in the data set, become rows of a matrix, one
+behind the other, normalised; and beside them their labels, and their target rows, where the data
+set has them (the arrays may be NULL only where it has none).
+
+| array | shape | from |
+|---|---|---|
+| inputs | [count, features] | bytes or numbers of the data set, normalised |
+| labels | [count] | copied |
+| targets | [count, outputs] | copied |
+*/
 static dn_batch dni_gather_batch(const dn_dataset *data, const uint32_t *samples, size_t first,
                                  size_t count, dn_real *inputs, int32_t *labels,
                                  dn_real *targets) {
@@ -4504,15 +4952,20 @@ static dn_batch dni_gather_batch(const dn_dataset *data, const uint32_t *samples
     return batch;
 }
 
-/* The class that the outputs of a sample stand for. A single output p means class 1
-   when p > 1/2. */
+/*
+### Counting what is right
+
+With a single output p, as behind a sigmoid, the question is yes or no: class 1 when p > 1/2. With
+several, it is the largest. Where there are no labels but target rows, the largest target is the
+class, for one-hot rows and for other distributions; but a row of measurements is not a class,
+and a regression (squared error, no labels) has no accuracy.
+*/
 static int32_t dni_predicted_class(const dn_real *outputs, size_t count) {
     if (count == 1) return outputs[0] > (dn_real)0.5 ? 1 : 0;
     return (int32_t)dn_largest(outputs, count);
 }
 
-/* How many samples of the last forward pass were recognised. Without labels, the
-   largest target is the class, unless the task is regression. */
+/* How many samples of the last forward pass were recognised. */
 static size_t dni_count_correct(const dn_net *net, const dn_real *outputs, dn_loss loss,
                                 const dn_batch *batch) {
     size_t correct = 0;
@@ -4530,9 +4983,32 @@ static size_t dni_count_correct(const dn_net *net, const dn_real *outputs, dn_lo
 /*
 ### Evaluation
 
+Accuracy is what one wants to know, and loss is what training makes small. Why both? Two nets look
+at two pictures, of a 3 and of a 7:
+
+| net | p of the right class | correct | loss -log p, mean |
+|---|---|---|---|
+| first | 0.51, 0.51 | 2 of 2 | 0.673 |
+| second | 0.99, 0.40 (another class has 0.45) | 1 of 2 | 0.463 |
+
+The first is more accurate, the second has the lower loss: it is certain where it is right, and
+nearly right where it is wrong. Accuracy jumps when a sample crosses the border between two
+classes, so that it has no useful derivative; the loss moves with every weight. A validation loss
+that rises while the accuracy stands still is the first sign of overfitting: the
+net is wrong as often as before, and more certain of it.
+
+How exact is an accuracy? Each of n test samples is right with probability a, so that the share of
+right ones has the standard error
+
+$$ \sqrt{a (1 - a) / n} $$
+
+For a = 0.98 and n = 10,000 that is sqrt(0.98 * 0.02 / 10000) = 0.0014: fourteen pictures. Two nets
+that differ by 0.2 percentage points on one test set may well change places on another.
+
 A `dni_visit` walks through a data set in portions: gather, forward, look. What is
 done with each portion differs: loss and accuracy, a confusion matrix, a list of
-mistakes.
+mistakes. Its memory is taken once; the trainer keeps one for the validation set, and no epoch
+allocates anything.
 */
 typedef struct dni_visit {
     const dn_net *net;
@@ -4586,6 +5062,11 @@ static bool dni_visit_next(dni_visit *visit) {
     return true;
 }
 
+/*
+The loss is summed in double precision over all samples in their order, and divided once. So the
+size of a portion does not show in the result, as it would if the means of portions were averaged,
+of which the last is smaller.
+*/
 static dn_evaluation dni_evaluate(dni_visit *visit, dn_loss loss) {
     dn_evaluation result;
     memset(&result, 0, sizeof result);
@@ -4633,7 +5114,23 @@ DN_API dn_status dn_predict_dataset(const dn_net *net, const dn_dataset *data, s
 ### Where a net is wrong
 
 The confusion matrix counts, for each true class, what it was taken for. Its diagonal
-is what was recognised; a large number beside it names two classes that look alike.
+is what was recognised; a large number beside it names two classes that look alike. For three
+classes and 30 samples:
+
+| true class | taken for 0 | for 1 | for 2 | its accuracy |
+|---|---|---|---|---|
+| 0 | 9 | 0 | 1 | 0.9 |
+| 1 | 0 | 10 | 0 | 1.0 |
+| 2 | 4 | 0 | 6 | 0.6 |
+
+25 of 30 are right. Of class 2, four are taken for 0: the *recall* of class 2, the share of it
+that was found, is 6/10, which `dn_class_accuracy` gives; the *precision* of class 0, the share of
+what was called 0 and is it, is 9/13, a column's business. Accuracy hides such things where
+classes are of different size: who always says "healthy" is right in 99 of 100 cases.
+
+The samples themselves say more than any number. `dn_mistakes` lists them, with the class that
+was predicted and how certain the net was. On MNIST, many of the mistakes that a good net makes with
+certainty are pictures that a person would doubt as well.
 */
 static dn_status dni_visit_labelled(dni_visit *visit, const dn_net *net, const dn_dataset *data,
                                     dn_error *error) {
@@ -4710,13 +5207,37 @@ optimizer change the parameters. One pass over all samples is an *epoch*.
 
 The samples are shuffled because neighbours in a file are often alike, and a batch
 should be a fair sample of the whole. The last, smaller batch is used like any other:
-its gradient is the mean over the samples that it has.
+its gradient is the mean over the samples that it has. 60,000 samples in batches of 128 are
+468 whole batches and one of 96: 469 steps. The samples of the small batch count a little more than
+others in this epoch (each 1/96 of a step instead of 1/128), and others will be in it in the next.
+
+Why batches at all? The gradient over all samples is exact, and costs 60,000 forward and backward
+passes for one step. Over 128 of them it is an estimate, whose error is about 1/sqrt(128) of
+the spread between samples, for 1/469 of the work; and 469 rough steps lead further than one
+exact one (Bottou, 1998). Larger batches use the machine better (chapter 2), smaller ones make more
+steps; between 32 and 256 both are content.
 
 The trainer holds everything that this needs. All memory is taken when it is made;
 a step allocates nothing. Its fields are open to be read: it is a loop that the
 caller drives.
 
 ### Preparing
+
+What the caller leaves out is filled in; what does not fit together is refused, before anything is
+allocated; then all memory is taken at once. For 784-128-10 with Adam, batches of 128 and early
+stopping, in numbers of 4 bytes:
+
+| block | numbers |
+|---|---|
+| gradient | 101,770 |
+| first and second moments of Adam | 203,540 |
+| the best parameters so far | 101,770 |
+| inputs of a batch | 128 * 784 = 100,352 |
+| the workspace of a batch (chapter 6) | 51,712 |
+| the order of 60,000 samples | 60,000 |
+| the validation set's portion of 256: inputs and workspace | 200,704 + 103,424 |
+
+That is 3.7 MB, against 47 MB for the pictures of MNIST as bytes.
 */
 static dn_training dni_with_defaults(const dn_training *how) {
     dn_training full = *how;
@@ -4775,12 +5296,17 @@ static dn_status dni_trainer_allocate(dn_trainer *trainer, dn_error *error) {
         (trainer->validation != NULL && trainer->visit == NULL) || trainer->inputs == NULL ||
         trainer->targets == NULL || trainer->labels == NULL || trainer->order == NULL ||
         trainer->history.epochs == NULL)
-        return dni_fail(error, DN_ERROR_MEMORY, "no memory to train %zu parameters in batches of %zu",
+        return dni_fail(error, DN_ERROR_MEMORY,
+                        "no memory to train %zu parameters in batches of %zu",
                         net->parameter_count, batch);
     return DN_OK;
 }
 
-/* The net keeps how its inputs are normalised, for prediction later, in its file too. */
+/*
+The net keeps how its inputs are normalised, for prediction later, in its file too. A net that was
+trained on pixels divided by 255 and is asked about pixels from 0 to 255 gives nonsense with great
+certainty; among the mistakes in using a trained net this is the most common.
+*/
 static dn_status dni_keep_normalization(dn_net *net, const dn_dataset *train, dn_error *error) {
     const bool by_feature = train->normalization == DN_NORMALIZE_FEATURE;
     const size_t bytes = net->inputs * sizeof(dn_real);
@@ -4864,8 +5390,22 @@ epoch:
 |---|---|
 | constant | eta_0 |
 | step | eta_0 factor^floor((e - 1) / every) |
-| cosine (Loshchilov, Hutter, 2017) | minimum + (eta_0 - minimum) (1 + cos(pi (e - 1)/(E - 1))) / 2 |
+| cosine | minimum + (eta_0 - minimum) (1 + cos(pi (e - 1)/E)) / 2 |
 | plateau | times factor after an epoch whose validation accuracy is below the epoch's before |
+
+The cosine (Loshchilov and Hutter, 2017) begins flat, falls fastest in the middle, and ends flat;
+its last epoch still has a rate above the minimum, or it would be an epoch for nothing. With
+eta_0 = 0.1, a factor of one half every 2 epochs, and E = 6:
+
+| epoch | 1 | 2 | 3 | 4 | 5 | 6 |
+|---|---|---|---|---|---|---|
+| step | 0.1 | 0.1 | 0.05 | 0.05 | 0.025 | 0.025 |
+| cosine | 0.1 | 0.0933 | 0.075 | 0.05 | 0.025 | 0.0067 |
+| plateau, accuracies 0.90, 0.93, 0.92, 0.94, 0.95, 0.95 | 0.1 | 0.1 | 0.1 | 0.05 | 0.05 | 0.05 |
+
+The plateau asks the net itself: when an epoch has made it worse on the validation set, the steps
+were too long. One bad epoch suffices, by chance too; a rate that was halved ten times for nothing
+is as good as zero, which is what `minimum` is for.
 */
 static dn_real dni_scheduled_rate(const dn_trainer *trainer) {
     const dn_schedule *schedule = &trainer->how.schedule;
@@ -4878,11 +5418,9 @@ static dn_real dni_scheduled_rate(const dn_trainer *trainer) {
             rate *= (double)schedule->factor;
         break;
     case DN_SCHEDULE_COSINE:
-        if (trainer->how.epochs > 1) {
-            const double share = (double)trainer->epoch / (double)(trainer->how.epochs - 1);
-            const double half = 0.5 * (1 + dni_cos_double(3.14159265358979323846 * share));
-            rate = dni_fma(start - minimum, half, minimum);
-        }
+        rate = (double)trainer->epoch / (double)trainer->how.epochs; /* epochs done: e - 1 */
+        rate = 0.5 * (1 + dni_cos_double(3.14159265358979323846 * rate));
+        rate = dni_fma(start - minimum, rate, minimum);
         break;
     default:
         return trainer->learning_rate;
@@ -4907,7 +5445,20 @@ after some steps a number overflows. From then on everything is NaN, and a train
 loop that does not look reports nonsense for hours. The trainer looks at the loss of
 every batch, and at the end of an epoch (there may be no later loss) at the parameters.
 When it finds a number that is not finite it searches for the first culprit: the samples
-themselves, then layer by layer.
+themselves, then layer by layer. What it says looks like this, in one line:
+
+    training diverged in epoch 1, batch 7: the parameters of layer 0 (relu) hold NaN;
+    lower the learning rate (now 5)
+
+An example of how it comes: one weight w, one sample x = 1, target 0, squared error, so that the
+gradient is w and a step makes w <- w - eta w = (1 - eta) w. For eta = 0.5 the weight is halved each
+time. For eta = 3 it is multiplied by -2: 1, -2, 4, -8, and after 128 steps it is larger than
+any float. In a real net the border is not at 2, but there is one.
+
+The first layer with a bad number need not be the cause: its parameters were changed by a gradient
+that came from above. But it tells data (the inputs hold NaN) from steps that are too long
+(everything does), and a careless activation of the user's own (the outputs of its layer do).
+Who wants to see how the training goes on from there sets `ignore_divergence`.
 */
 static const char *dni_kind_of_not_finite(const dn_real *numbers, size_t count) {
     for (size_t i = 0; i < count; i++) {
@@ -4963,7 +5514,17 @@ penalties: it says how well the net predicts, not how it is trained.
 *Early stopping* (Prechelt, 1998): the validation loss falls while the net learns what
 is general, and rises again when it learns the training samples by heart. The trainer
 remembers the parameters of the lowest point; after `patience` epochs without a lower
-one it stops and goes back to them.
+one it stops and goes back to them. With a patience of 2:
+
+| epoch | 1 | 2 | 3 | 4 | 5 | 6 |
+|---|---|---|---|---|---|---|
+| validation loss | 0.31 | 0.24 | 0.25 | 0.22 | 0.23 | 0.24 |
+| best epoch | 1 | 2 | 2 | 4 | 4 | 4 |
+| epochs since | 0 | 0 | 1 | 0 | 1 | 2: stop |
+
+The net then has the parameters of epoch 4. The validation set has thereby taken part in the
+training: it chose among six nets the one that suits it best. An honest figure comes from a third
+set, the *test set*, that was used for nothing.
 */
 static void dni_trainer_finish(dn_trainer *trainer) {
     trainer->finished = true;
@@ -5028,6 +5589,11 @@ static void dni_epoch_end(dn_trainer *trainer) {
 
 Forward, loss, backward, update. Everything before is preparation for these lines,
 and everything around them is bookkeeping.
+
+Where is chance in it? In the order of the samples, and in dropout. Both come from one
+generator, that the net brought along: the order of an epoch is drawn from its state at the start of
+the epoch, the masks from where that left it. The state at the start is kept, so that a training
+that is resumed in the middle of an epoch can make the same order again (chapter 14).
 */
 static void dni_epoch_begin(dn_trainer *trainer) {
     trainer->epoch_random = trainer->random;
@@ -5036,8 +5602,7 @@ static void dni_epoch_begin(dn_trainer *trainer) {
     trainer->learning_rate = dni_scheduled_rate(trainer);
 }
 
-/* The order of the samples in the running epoch; made from the state of the generator at
-   its start, so that it can be made again when training is resumed. */
+/* The order of the samples in the running epoch. */
 static void dni_epoch_order(dn_trainer *trainer) {
     const size_t count = trainer->train->count;
     dn_random random = trainer->epoch_random;
@@ -5048,6 +5613,10 @@ static void dni_epoch_order(dn_trainer *trainer) {
     if (trainer->position == 0) trainer->random = random;
 }
 
+/*
+Backward and update. Plain gradient descent without penalties takes the short way of chapter 6, on
+which the gradient is never written down; everything else goes by the gradient vector.
+*/
 static void dni_train_batch(dn_trainer *trainer, const dn_batch *batch) {
     dn_net *net = trainer->net;
     const dn_penalty penalty = trainer->how.penalty;
@@ -5065,6 +5634,11 @@ static void dni_train_batch(dn_trainer *trainer, const dn_batch *batch) {
     dn_optimizer_step(&optimizer, &trainer->state, net, trainer->gradient);
 }
 
+/*
+The step as the caller sees it. `position` counts the batches of the running epoch; `loss_sum` and
+`correct` add up over its samples, each measured by the net as it was when its turn came. The
+loss is looked at before the step is made, so that a batch that has gone wrong changes nothing more.
+*/
 DN_API bool dn_trainer_step(dn_trainer *trainer) {
     if (trainer->finished) return false;
     if (trainer->position == 0) {
@@ -5099,6 +5673,27 @@ DN_API bool dn_trainer_step(dn_trainer *trainer) {
     return true;
 }
 
+/*
+### The loop
+
+An epoch is the steps up to its end, a training is the epochs up to its end. There is no callback
+that a caller must use: whoever wants to do something in between writes the loop,
+
+```c
+dn_trainer trainer;
+dn_net net = {0};
+dn_dataset train = {0}, validation = {0};
+dn_training how = {0};
+dn_error error;
+if (dn_trainer_init(&trainer, &net, &train, &validation, &how, &error) == DN_OK)
+    while (dn_trainer_epoch(&trainer))
+        if (trainer.last.validation_accuracy > 0.98) break; // good enough
+dn_trainer_free(&trainer);
+```
+
+A loop that is left early keeps the parameters as they are, the last ones, not the best ones:
+going back to the best is what the end of a training does.
+*/
 DN_API bool dn_trainer_epoch(dn_trainer *trainer) {
     const size_t epoch = trainer->epoch;
     while (trainer->epoch == epoch)
@@ -7193,8 +7788,10 @@ DN_API void dn_dataset_gather(const dn_dataset *data, const uint32_t *samples, s
               (data->mean != NULL && data->deviation != NULL));
     for (size_t s = 0; s < count; s++, inputs += features) {
         const size_t row = dni_row_of(data, samples != NULL ? samples[s] : first + s);
-        if (data->bytes != NULL && samples != NULL && s + DNI_AHEAD < count)
-            dni_prefetch(data->bytes + dni_row_of(data, samples[s + DNI_AHEAD]) * features, features);
+        if (data->bytes != NULL && samples != NULL && s + DNI_AHEAD < count) {
+            const size_t ahead = dni_row_of(data, samples[s + DNI_AHEAD]);
+            dni_prefetch(data->bytes + ahead * features, features);
+        }
         if (data->bytes != NULL)
             dni_gather_bytes(data, data->bytes + row * features, table, inputs);
         else
@@ -10240,17 +10837,6 @@ What the file does without, and what takes its place:
 Such a file can be kept beside the sources of a project and is compiled with them. A year
 later the same text gives the same net, whatever became of the library that wrote it.
 
-| section | gives |
-|---|---|
-| The written file, Writing text | what comes out, and how it is written |
-| Normalisation folded in | weights that take bytes |
-| Eight bits, Sums, Requantisation | the arithmetic of integers, on paper and in code |
-| Normalisation in integers, The exported file, simulated | the rest of that arithmetic |
-| Calibration, Quantising | from a trained net to those integers |
-| Tables and macros, The title, The self-test | text that both forms have |
-| The float form, The 8-bit form | the two files |
-| The door | the checks, and the one public function |
-
 ### The written file
 
 A net of 784 inputs, 128 ReLU and 10 softmax in 8 bits gives a file of this shape, from top
@@ -11134,10 +11720,11 @@ Others keep flash memory apart. For them two macros may be defined on the comman
 
 | macro | stands | may be |
 |---|---|---|
-| NAME_FLASH | behind the name of each table, and in the type of a pointer to it | an attribute |
+| NAME_FLASH | behind the name of each table; before the star of a pointer | an attribute |
 | NAME_READ | around each access to a table | a function or macro of a pointer |
 
-`NAME_READ` reads `int8_t`, `uint8_t`, `int32_t` and `float`, so that it has to look at the
+An attribute must be allowed in both places: a `section`, for one, is not allowed for a
+local pointer. `NAME_READ` reads `int8_t`, `uint8_t`, `int32_t` and `float`, so that it has to look at the
 type of what the pointer points to, for example with `sizeof`.
 
 On processors whose `int` has 16 bits a product of weight and byte, at most 32,385 in size,
@@ -11352,15 +11939,7 @@ static void dni_export_float_tables(dni_export *out, const dn_layer *layer, size
 
 /*
 The code of one layer, from one array of the exported function to another. It is the
-formula of the layer and nothing else:
-
-    for (int o = 0; o < 10; o++) {
-        const float NET_FLASH *w = net_weights_1 + 128 * (long)o;
-        float sum = NET_READ(net_biases_1 + o);
-        for (int i = 0; i < 128; i++)
-            sum += (float)even[i] * NET_READ(w + i);
-        scores[o] = sum;
-    }
+formula of the layer and nothing else: a bias, a loop of products, an activation.
 
 The activation is an expression of `sum`. Sigmoid is 1 / (1 + exp(-z)), tanh is
 1 - 2 / (1 + exp(2 z)); at large |z| exp is 0 or about 10^38, and both formulas give their
@@ -11419,9 +11998,10 @@ the variance by Newton's method,
     root = (root + v / root) / 2
 
 It begins at the larger of v and 1, which is at or above the root, and comes down. The largest
-variance of bytes is 127.5^2 = 16,256: from there seven steps halve the number to about 128,
-and each step after that doubles the number of right digits. Forty are always enough. In an
-image of one grey the variance is 0, the scale stays 0, and all inputs are 0.
+variance of bytes is 127.5^2 = 16,256: from there each of the first steps about halves the
+number, the eighth gives 132, and each one after it doubles the number of right digits. Forty
+are always enough. In an image of one grey the variance is 0, the scale stays 0, and all
+inputs are 0.
 */
 static void dni_export_float_normalization(dni_export *out) {
     dni_export_text(out,
@@ -11783,8 +12363,8 @@ name becomes part of identifiers: letters, digits and underscores, no digit in f
 | sets that hold floats | the exported function takes bytes |
 | per feature, but means unknown | there is nothing to fold |
 
-Only the bound of the 32-bit sums and a lack of memory are found later, the first still
-before any text is written.
+The bound of the 32-bit sums and a lack of memory are found later, but still before any
+text is written. After that only the writer can fail.
 */
 static bool dni_is_identifier(const char *name) {
     size_t i = 0;

@@ -82,8 +82,9 @@ struct experiment {
     /* Builds, trains and measures one net; it calls `train_and_measure`. */
     void (*train)(experiment *e, const setting *s, int seed, result *r);
     const char *data_folder, *only, *out;
-    int seeds, seeds_as_coded, seeds_of_figures;
-    bool quick, described, coded;
+    double effort; /* of its runs, against what `cost_of` says; 0: 1 */
+    int seeds, seeds_of_figures;
+    bool seeds_are_given, quick, described, coded;
     double minutes; /* start no run after so many; 0: no limit */
     bool collecting, loaded;
     dn_dataset images, test; /* 60,000 and 10,000; with --quick views of a tenth */
@@ -95,7 +96,8 @@ struct experiment {
     size_t result_count;
     bool keep; /* of the run that is being trained */
     dn_loading loading; /* which activations of its own the program knows */
-    FILE *report;
+    FILE *report, *answers; /* report.md, and the verdicts in short: answers.md */
+    int judged, within;     /* rows with a stated tolerance, and those that are within */
     char cells[MAX_CELLS + 2][MAX_CELLS][CELL];
     size_t rows, columns;
 };
@@ -234,6 +236,23 @@ static void append_result(experiment *e, const result *r) {
     if (fclose(file) != 0) fail("results.tsv cannot be written");
 }
 
+/* How much work a run is, in multiplications, roughly: for the time that is left. */
+static double cost_of(const experiment *e, const setting *s) {
+    double weights = 0, inputs = 784;
+    for (int l = 0; l < 3 && s->hidden[l] > 0; inputs = (double)s->hidden[l++])
+        weights += inputs * (double)s->hidden[l];
+    return (weights + inputs * 10 + 20000) * (double)s->epochs * (double)s->samples *
+           (e->effort > 0 ? e->effort : 1);
+}
+
+/* How many runs a row of a table gets, unless --seeds says it: five if a run is short, two if it
+   takes longer, one if it is the longest. So all five programs end in half an hour on two cores. */
+static int seeds_for(const experiment *e, const setting *s) {
+    const double cost = cost_of(e, s);
+    if (e->seeds_are_given || e->quick || cost < 1.2e11) return e->seeds;
+    return cost < 4.4e11 ? 2 : 1;
+}
+
 /* ---- Asking for runs. */
 
 static bool nets_are_kept(const experiment *e, const setting *s, int seed) {
@@ -315,7 +334,14 @@ static summary summary_of_seeds(experiment *e, setting s, int seeds, metric m) {
 }
 
 static summary summary_of(experiment *e, setting s, metric m) {
-    return summary_of_seeds(e, s, is_coded(&s) ? e->seeds_as_coded : e->seeds, m);
+    const setting trained = adapted(e, s);
+    return summary_of_seeds(e, s, seeds_for(e, &trained), m);
+}
+
+/* Asks for more runs of a row on which a verdict rests. */
+static inline void ask_more(experiment *e, setting s) {
+    const int more = e->seeds < 4 ? e->seeds : 4;
+    (void)summary_of_seeds(e, s, more, VALIDATION_ACCURACY);
 }
 
 /* ---- Data. */
@@ -381,13 +407,6 @@ static void show_run(const experiment *e, const char *key, size_t epoch, size_t 
            epochs, 100 * accuracy, left < 100 ? left : left / 60, left < 100 ? "s" : "min");
     if (last) printf("\n");
     fflush(stdout);
-}
-
-/* How much work a run is, in multiplications, roughly: for the time that is left. */
-static double cost_of(const setting *s) {
-    double weights = 0, inputs = 784;
-    for (int l = 0; l < 3 && s->hidden[l] > 0; inputs = (double)s->hidden[l++]) weights += inputs * (double)s->hidden[l];
-    return (weights + inputs * 10 + 20000) * (double)s->epochs * (double)s->samples;
 }
 
 static double share_of_zeros(const dn_net *net) {
@@ -494,7 +513,7 @@ static void train_and_measure(experiment *e, const setting *s, int seed, dn_net 
         log_step(&log, &trainer);
         if (trainer.position != 0) continue;
         show_run(e, r->key, trainer.epoch, s->epochs, trainer.last.validation_accuracy,
-                 cost_of(s) * (double)trainer.epoch / (double)s->epochs / (e->cost - e->cost_done + 1), false);
+                 cost_of(e, s) * (double)trainer.epoch / (double)s->epochs / (e->cost - e->cost_done + 1), false);
         if (trainer.epoch == 1) keep_net(e, s, seed, net, "-1.safetensors");
     }
     fclose(log.file);
@@ -510,7 +529,7 @@ static void train_and_measure(experiment *e, const setting *s, int seed, dn_net 
 
 static void execute_runs(experiment *e) {
     double spent = 0;
-    for (size_t i = 0; i < e->run_count; i++) e->cost += cost_of(&e->runs[i].what);
+    for (size_t i = 0; i < e->run_count; i++) e->cost += cost_of(e, &e->runs[i].what);
     e->started = wall_seconds();
     for (int seed = 1; seed <= MAX_SEEDS; seed++) { /* all of seed 1 first: a table soon has all its rows */
         for (size_t i = 0; i < e->run_count; i++) {
@@ -526,7 +545,7 @@ static void execute_runs(experiment *e) {
             e->train(e, &next->what, seed, &r);
             r.values[SECONDS] = wall_seconds() - start;
             append_result(e, &r);
-            e->cost_done += cost_of(&next->what);
+            e->cost_done += cost_of(e, &next->what);
             show_run(e, r.key, next->what.epochs, next->what.epochs, r.values[VALIDATION_ACCURACY], 0, true);
             e->run_done++;
             spent += r.values[SECONDS];
@@ -539,8 +558,8 @@ static void print_help(const experiment *e) {
     printf("usage: %s [options]\n\nRedoes \"%s\" (%s).\n\n"
            "  --only SECTION   one section alone:\n", e->name, e->title, e->source);
     for (const section *s = e->sections; s->name; s++) printf("                     %-14s %s\n", s->name, s->title);
-    printf("  --seeds N        runs per row of a table (default 5; as coded about half of it),\n"
-           "                   and per curve of a figure (default 1)\n"
+    printf("  --seeds N        runs per row of a table (default 5 where a run is short, 2 to 4 where it\n"
+           "                   is long, 1 for the longest) and per curve of a figure (default 1)\n"
            "  --as-described   only the right mathematics with the report's numbers\n"
            "  --as-coded       only what the report's own program did\n"
            "  --quick          a tenth of the data, one epoch, one seed\n"
@@ -580,13 +599,15 @@ static int read_options(experiment *e, int count, char **words) {
         else if (strcmp(option, "--out") == 0) e->out = words[++i];
         else if (strcmp(option, "--data") == 0) e->data_folder = words[++i];
         else if (strcmp(option, "--minutes") == 0) e->minutes = atof(words[++i]);
-        else if (strcmp(option, "--seeds") == 0) e->seeds = e->seeds_of_figures = atoi(words[++i]);
+        else if (strcmp(option, "--seeds") == 0) {
+            e->seeds = e->seeds_of_figures = atoi(words[++i]);
+            e->seeds_are_given = true;
+        }
         else return wrong_option(e, "there is no option", option);
     }
     if (e->seeds < 1 || e->seeds > MAX_SEEDS) return wrong_option(e, "--seeds takes 1 to 20, not", "others");
     if (!e->described && !e->coded) e->described = e->coded = true;
     if (e->quick) e->seeds = e->seeds_of_figures = 1;
-    e->seeds_as_coded = (e->seeds + 1) / 2;
     const section *s = e->sections;
     while (e->only && s->name && strcmp(s->name, e->only) != 0) s++;
     return s->name ? 0 : wrong_option(e, "there is no section", e->only);
@@ -629,8 +650,13 @@ static int experiment_main(experiment *e, int count, char **words) {
     if (!e->report) fail("report.md cannot be written");
     fprintf(e->report, "## %s\n\n%s%s\n\n", e->title, e->source,
             e->quick ? "\n\nA quick test on a tenth of the data: no number here can be compared." : "");
+    path_in(e->out, "answers.md", path);
+    e->answers = fopen(path, "w");
+    if (!e->answers) fail("answers.md cannot be written");
     call_sections(e);
-    const int ended = ferror(e->report) | fclose(e->report);
+    fprintf(e->answers, "within tolerance: %d of %d\n", e->within, e->judged);
+    const int ended = ferror(e->report) | fclose(e->report) | ferror(e->answers) | fclose(e->answers);
+    path_in(e->out, "report.md", path);
     printf("tables: %s\n", path);
     dn_dataset_free(&e->all_images);
     dn_dataset_free(&e->all_test);

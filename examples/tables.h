@@ -97,11 +97,11 @@ static inline void end_table(experiment *e) {
     e->rows = 0;
 }
 
-/* "0.9825 +- 0.0004", or "-" when there is nothing. */
+/* "0.9825 +- 0.0004 (5)": mean, deviation, runs; "0.9825" from one run; or "-" when there is nothing. */
 static inline const char *number_text(char text[CELL], summary s) {
     if (s.count == 0) snprintf(text, CELL, "-");
     else if (s.count == 1) snprintf(text, CELL, "%.4f", s.mean);
-    else snprintf(text, CELL, "%.4f " PLUS_MINUS " %.4f", s.mean, s.deviation);
+    else snprintf(text, CELL, "%.4f " PLUS_MINUS " %.4f (%d)", s.mean, s.deviation, s.count);
     return text;
 }
 
@@ -133,11 +133,17 @@ static inline range between(double low, double high) {
 static inline range collapse(void) { return between(0, 0.25); } /* on most seeds */
 static inline range no_range(void) { return between((double)NAN, (double)NAN); }
 
-static inline const char *judgement(summary s, range r) {
+/* Counts the row, and says whether it is within its tolerance. */
+static inline const char *verdict(experiment *e, bool within_it, const char *yes) {
+    if (e->report) e->judged++, e->within += within_it;
+    return within_it ? yes : "no";
+}
+
+static inline const char *judgement(experiment *e, summary s, range r) {
     if (s.count == 0) return "-";
     if (r.low != r.low) return "(edge)";
-    if (r.low == 0) return 2 * s.collapsed > s.count ? "yes, collapsed" : "no";
-    return s.mean >= r.low - 1e-9 && s.mean <= r.high + 1e-9 ? "yes" : "no";
+    if (r.low == 0) return verdict(e, 2 * s.collapsed > s.count, "yes, collapsed");
+    return verdict(e, s.mean >= r.low - 1e-9 && s.mean <= r.high + 1e-9, "yes");
 }
 
 /* ---- A table of one metric against one hyperparameter: reported, as described, as coded,
@@ -181,19 +187,9 @@ static inline value_row *add_row(experiment *e, value_table *t, double x, double
     row->reported = reported;
     row->allowed = allowed;
     if (described.how) row->described = summary_of(e, described, t->what);
-    if (t->other) row->other = summary_of_seeds(e, other, e->seeds_as_coded, t->what);
+    if (t->other) row->other = summary_of_seeds(e, other, e->seeds_of_figures, t->what);
     row->coded = summary_of(e, coded, t->what);
     return row;
-}
-
-static inline int most_seeds(const value_table *t, int which) {
-    int most = 0;
-    for (size_t i = 0; i < t->count; i++) {
-        const value_row *row = &t->rows[i];
-        const int count = which == 0 ? row->described.count : which == 1 ? row->other.count : row->coded.count;
-        if (count > most) most = count;
-    }
-    return most;
 }
 
 static inline void show_values(experiment *e, const value_table *t, const char *measured_on) {
@@ -212,12 +208,11 @@ static inline void show_values(experiment *e, const value_table *t, const char *
         cell_of(e, row->described);
         if (t->other) cell_of(e, row->other);
         cell_of(e, row->coded);
-        cell(e, "%s", judgement(row->coded, row->allowed));
+        cell(e, "%s", judgement(e, row->coded, row->allowed));
         end_row(e);
     }
     end_table(e);
-    say(e, "%s. Mean " PLUS_MINUS " deviation over %d seeds as described, %d as coded%s.", measured_on,
-        most_seeds(t, 0), most_seeds(t, 2), t->other ? " and in the column between" : "");
+    say(e, "%s. Mean " PLUS_MINUS " deviation (over so many seeds); without brackets: one.", measured_on);
 }
 
 /* ---- Verdicts, computed. */
@@ -257,6 +252,26 @@ static inline const char *comparison(char text[400], const char *a_name, summary
     return text;
 }
 
+/* "a is better than b" in a few words. */
+static inline const char *in_short(char text[120], difference d) {
+    if (!d.known) snprintf(text, 120, "%+.4f, from one run", d.value);
+    else
+        snprintf(text, 120, "%s: %+.4f " PLUS_MINUS " %.4f", !d.real ? "no difference" : d.value > 0 ? "yes" : "no, worse",
+                 d.value, d.error);
+    return text;
+}
+
+/* A row of the list of verdicts: the question, and two short answers. */
+static inline void answer_with(experiment *e, const char *question, const char *described, const char *as_coded) {
+    if (e->answers) fprintf(e->answers, "| %s | %s | %s |\n", question, described, as_coded);
+}
+
+static inline void answer(experiment *e, const char *question, summary a, summary b, summary a_coded, summary b_coded) {
+    char one[120], two[120];
+    answer_with(e, question, a.count && b.count ? in_short(one, difference_of(a, b)) : "-",
+                a_coded.count && b_coded.count ? in_short(two, difference_of(a_coded, b_coded)) : "-");
+}
+
 /* The row with the highest mean of a column (0 described, 1 other, 2 coded). */
 static inline const value_row *best_row(const value_table *t, int which) {
     const value_row *best = NULL;
@@ -285,6 +300,7 @@ static inline void verdict_on_best(experiment *e, const value_table *t, const ch
     snprintf(b, sizeof b, "%s", two->label);
     const difference described = difference_of(one->described, two->described);
     const difference coded = difference_of(one->coded, two->coded);
+    answer(e, claim, one->described, two->described, one->coded, two->coded);
     say(e, "**%s** As described: %s As coded: %s So the claim %s.", claim,
         comparison(first, a, one->described, b, two->described), comparison(second, a, one->coded, b, two->coded),
         !described.known && !coded.known ? "cannot be judged from one seed"

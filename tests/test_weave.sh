@@ -56,6 +56,11 @@ while read -r percent all title; do
     echo "# $title: $percent % of $all lines are prose"
     check "$title has enough prose" [ "$percent" -ge 25 ]
 done <"$work/shares"
+whole=$(awk '$0 == "/*" { prose = 1 } { text += prose } $0 == "*/" { prose = 0 }
+    END { print int(100 * text / NR + 0.5) }' densenet.h)
+echo "# the whole header: $whole % of the lines are prose"
+check "the whole header has enough prose" [ "$whole" -ge 35 ]
+check "and enough code" [ "$whole" -le 50 ]
 
 named() {
     missing=$(lines prose | grep -o 'tests/[A-Za-z0-9_/.]*[A-Za-z0-9_]' | sort -u |

@@ -190,7 +190,7 @@ static inline double read_rate(const char *instructions, const char *memory, siz
 }
 
 static inline char *memory_to_read(size_t bytes) {
-    char *memory = (char *)malloc(bytes);
+    char *memory = (char *)aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
     if (!memory) fprintf(stderr, "no memory\n"), exit(1);
     memset(memory, 1, bytes);
     return memory;
