@@ -3577,6 +3577,10 @@ computed for one row, with s(z) the sigmoid and plus(z) = log(1 + exp(z)):
 | binary, softmax | see below | see below |
 | squared, any | 1/2 sum_j (p_j - y_j)^2 | (p_j - y_j), then the activation's derivative |
 
+By hand, softmax and cross-entropy: z = (2, 1, 0) and class 0. The exponentials 7.389, 2.718
+and 1 add up to 11.107, so that p = (0.665, 0.245, 0.090). The loss is log(11.107) - 2 =
+0.408, which is -log 0.665, and the derivatives are (-0.335, 0.245, 0.090); their sum is 0.
+
 Cross-entropy behind a sigmoid looks at the true class alone: nothing pushes the
 other outputs down. It is the formula of a published report and stands here so that
 one can see what it does.
@@ -7997,6 +8001,20 @@ static double dni_half_of(uint64_t bits) {
 }
 
 /*
+By hand, with the fields of each number written out:
+
+| bits | sign | e | m | value |
+|---|---|---|---|---|
+| F16 3c00 | + | 15 | 0 | 1024 * 2^-10 = 1 |
+| F16 ba00 | - | 14 | 512 | -1536 * 2^-11 = -0.75 |
+| F16 7bff | + | 30 | 1023 | 2047 * 2^5 = 65504, the largest |
+| F16 0001 | + | 0 | 1 | 2^-24, the smallest |
+| BF16 3f80 | + | 127 | 0 | as F32 3f800000: 2^(127 - 127) = 1 |
+| BF16 bf40 | - | 126 | 64 | as F32 bf400000: -(1 + 64/128) * 2^-1 = -0.75 |
+
+F16 has more digits, BF16 the range of a float. All numbers of both are floats, so that
+a net in either is loaded without a rounding; its file is half as long.
+
 *How we know that it is right:* `tests/test_files.c` reads one, minus two, the largest,
 the smallest and an infinite F16, some BF16 and an F64, written down as bytes;
 `tests/test_files_torch.py` reads whole nets in all four types.
@@ -8053,7 +8071,19 @@ static double dni_scale_decimal(uint64_t mantissa, int exponent) {
 
 /*
 The text is an optional minus sign, digits with at most one point, and an optional
-exponent. Eighteen digits go into m; more have no effect on a float or a double but for
+exponent. By hand, -12.50e1: the digits give m = 1250; the two behind the point make the
+exponent -2, and e1 makes it -1. So the number is 1250 / 10 = 125, one division, and the sign
+comes last.
+
+| text | m | exponent | number |
+|---|---|---|---|
+| -12.50e1 | 1250 | -2 + 1 | -125 |
+| 0.001 | 1 | -3 | 1 / 1000, rounded once |
+| 3e22 | 3 | 22 | 3 * 10^22 |
+| . | | | refused: no digit |
+| 1e | | | refused: an exponent has a digit |
+
+Eighteen digits go into m; more have no effect on a float or a double but for
 their number. Each pointer to a text moves behind what was read, so that parsers can be
 called one after the other; false leaves it where it was.
 */
@@ -8232,10 +8262,10 @@ for it, and gets it or an error with the place and what was expected there.
 | item, size | {"shape":[2^,3]} | true, 3: the comma is taken by item |
 | item | {"shape":[2,3^]} | false: the bracket is taken |
 | key | {"shape":[2,3]^} | NULL: the brace is taken |
- Only a value
-that the reader does not know is passed over, and there arrays may be nested in arrays:
-it is the one function that calls itself, to a depth of 16, so that a megabyte of `[[[[`
-cannot exhaust the stack.
+
+Only a value that the reader does not know is passed over, and there arrays may be nested in
+arrays: it is the one function that calls itself, to a depth of 16, so that a megabyte of
+`[[[[` cannot exhaust the stack.
 
 Strings are decoded where they stand, in a copy of the header that the parser owns. It is
 always possible, because no escape is shorter than the bytes it stands for (`\u00e9` has
@@ -8588,7 +8618,9 @@ static const char *dni_printable(const char *name, char shown[64]) {
 }
 
 /*
-The lists grow by doubling. A header of N bytes cannot describe more than N / 50 tensors,
+The lists grow by doubling: 16 places, then 32, 64 and so on. All copies
+on the way to n items are 16 + 32 + ... of items, a sum below 2 n, and nobody had to count
+the items before. A header of N bytes cannot describe more than N / 50 tensors,
 so that the memory for them is bounded by the header that is really there.
 */
 static void *dni_list_room(void *list, size_t count, size_t *capacity, size_t item) {
@@ -8715,6 +8747,36 @@ The header is one object, and its first byte the opening brace: the format says 
 that the kind of file can be seen without parsing. Behind the closing brace there is only
 padding.
 */
+/*
+Of all JSON, this is what a header may be; blanks may stand between any two of its parts,
+but not before the first brace:
+
+    header  = "{" [ member { "," member } ] "}"
+    member  = "__metadata__" ":" "{" [ string ":" string { "," ... } ] "}"     at most once
+            | name ":" "{" field { "," field } "}"
+    field   = "dtype" ":" string
+            | "shape" ":" "[" [ size { "," size } ] "]"
+            | "data_offsets" ":" "[" size "," size "]"
+            | string ":" value                                  anything else: passed over
+
+A small one, of 54 bytes, and where its bytes are:
+
+    {"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}
+    ^0   ^5       ^14   ^20     ^28 ^32            ^47   ^53
+
+In a file it is filled up to 56 bytes, so that the number itself is at byte 8 + 56 = 64. Wrong
+in one place it gives one of these messages, behind "byte ... of the header":
+
+| the text has | byte | expected | found |
+|---|---|---|---|
+| `[0,4}}}` at the end | 51 | ']' | '}' |
+| `"shape":[1.0]` | 30 | the end of a whole number | '.' |
+| `"shape":[01]` | 30 | the end of a whole number | '1' |
+| `"dtype":"F31"` | 19 | a known dtype before this | ',' |
+| no data_offsets | 32 | dtype, shape and data_offsets before this | '}' |
+| a comma behind the shape, and nothing | 32 | a string | '}' |
+| a blank in front | 0 | '{' | byte 20 |
+*/
 static bool dni_read_header(dni_json *json, dni_model_file *file) {
     bool first = true;
     const char *key;
@@ -8812,6 +8874,27 @@ And for all of them together.
 | start > reached | a hole of bytes that nobody would look at |
 | start < reached | two tensors share bytes |
 | reached < data_size at the end | bytes behind the last tensor |
+*/
+/*
+Why no holes? A hole is bytes that no tensor names. A loader would not look at them, and
+neither would a person who prints the tensors: but they travel with the file, and another
+program may read them. A file could be a model for one reader and an archive or a
+script for another. Where every byte is a number of a tensor, what is shown is all there is.
+Overlaps are the opposite trick: ten names for one piece of data make a short file claim
+ten times its length.
+
+The small net with 0.weight at [0, 8] and 0.bias at [8, 12], changed in one place:
+
+| 0.bias at | bytes there | message |
+|---|---|---|
+| [8, 12] | 12 | none |
+| [12, 16] | 16 | tensor '0.bias' starts at byte 12, the one before it ends at 8 |
+| [4, 8] | 8 | tensor '0.bias' starts at byte 4, the one before it ends at 8 |
+| [8, 12] | 20 | 8 bytes behind the last tensor |
+| [8, 12] | 10 | tensor '0.bias' has bytes 8 to 12, of 10 that are there |
+
+With n tensors the two sorts take about n log n comparisons; to compare each with each
+would let a header of a megabyte, with 20,000 tensors, cost 200 million.
 */
 static dn_status dni_check_layout(dni_model_file *file, dn_error *error) {
     char shown[64];
@@ -9009,7 +9092,18 @@ static bool dni_take_word(const char **at, const char *word) {
 
 /*
 A layer of a plan gets the places of its weights and biases in the vector of parameters, as
-`dn_net_layer` would give them; all products and sums are checked.
+`dn_net_layer` would give them; all products and sums are checked. For the net above: the
+weights of its first layer begin at 0 and are 784 * 256 = 200,704; 256 biases follow. A
+dropout layer takes no place, and hands on the number of outputs.
+
+| layer | inputs | outputs | weights at | biases at | numbers so far |
+|---|---|---|---|---|---|
+| 256 relu | 784 | 256 | 0 | 200,704 | 200,960 |
+| dropout 0.25 | 256 | 256 | 200,960 | 200,960 | 200,960 |
+| 10 softmax | 256 | 10 | 200,960 | 203,520 | 203,530 |
+
+Four bytes for each of 203,530 numbers are 814,120, the last offset in the header of that
+net.
 */
 static dn_status dni_plan_add(dn_net *plan, const dn_layer *layer, dn_error *error) {
     size_t weights, parameters, total;
@@ -9061,7 +9155,17 @@ static bool dni_parse_activation(const char **at, const dn_loading *how, dn_laye
 }
 
 /*
-One layer, from its comma on.
+One layer, from its comma on. `frozen` is the beginning of `frozen_weights`, so that the
+longer words are tried first.
+
+| text | result |
+|---|---|
+| `, 256 relu` | 256 outputs, ReLU |
+| `, 10 softmax frozen_biases` | 10 outputs, softmax, its biases are not trained |
+| `, dropout 0.25` | dropout; as many outputs as the layer before |
+| `, 0 relu` | refused: no outputs |
+| `, dropout 1` | refused: nothing would be left |
+| `,256 relu` | refused: the blank is part of the grammar |
 */
 static bool dni_parse_layer(const char **at, size_t outputs_before, const dn_loading *how,
                             dn_layer *layer) {
@@ -9254,12 +9358,24 @@ numbers that occur twice, without a bias, without a weight, with a tensor too ma
 
 ### Filling in the numbers
 
+Here the bytes of the file become parameters, after every check of shape and type.
+
 `dni_unpack` takes a tensor [rows, columns] out of the file, from whichever type, to where
 the element (r, c) is `to[r * row_step + c * column_step]`: with the steps exchanged, it
 transposes.
 
     plain:       row_step = columns, column_step = 1
     transposed:  row_step = 1,       column_step = rows
+
+By hand, a layer with 3 inputs and 2 outputs. The file has [2, 3], a row for each output;
+the net wants [3, 2], a row for each input. Element (r, c) goes to place r + 2 c:
+
+    file:   1 2 3 | 4 5 6            (0,0) 1 -> 0   (0,1) 2 -> 2   (0,2) 3 -> 4
+                                     (1,0) 4 -> 1   (1,1) 5 -> 3   (1,2) 6 -> 5
+    net:    1 4 | 2 5 | 3 6
+
+The file is read in order and the parameters are written in strides: the file may be much
+larger than the cache, and each of its bytes is looked at once.
 */
 static bool dni_is_float_type(const dni_tensor *tensor) {
     const char *type = tensor->type;
@@ -10085,6 +10201,22 @@ disk, the file is renamed, which the system does as a whole or not at all.
 | the power fails | NAME is the old file | NAME is the old file | the old or the new file |
 | another program reads NAME | gets the old file | gets the old file | gets the new file |
 
+*Why this order.* Each step relies on the one before it, and with one left out or moved
+something is lost:
+
+| instead | what a crash may leave |
+|---|---|
+| write over NAME | a file that is half new, and nothing else |
+| remove NAME, then rename | no file of that name, if it comes between the two |
+| rename without fsync | the new name with contents that never reached the disk: 0 bytes |
+| rename, then fsync | the same, if the power fails between the two |
+| a temporary file in /tmp | rename may fail: it works within one file system only |
+
+File systems differ in the order in which they bring writes and renames to the disk
+(Pillai et al., 2014, tested six of them), so that fsync before rename is the only
+order that does not depend on the system. A file left behind with `.tmp-` in its name
+is never read by the library and may be deleted.
+
 On POSIX systems this uses `open`, `write` and `fsync`; on Windows the C library's files and
 `MoveFileEx`; elsewhere the C library alone. The temporary name contains the number
 of the process, so that two programs do not write into one file.
@@ -10362,7 +10494,14 @@ static char *dni_words(const dn_trainer *trainer, bool of_training) {
 
 /*
 When two texts differ, the message shows the first item in which they do: `'learning_rate
-0.001' there, 'learning_rate 0.01' here`. Items are separated by a comma.
+0.001' there, 'learning_rate 0.01' here`. Items are separated by a comma, and the loop
+remembers where the last item began that was reached with all characters alike:
+
+    stored:  samples 60000, batch 128, learning_rate 0.001, momentum 0
+    own:     samples 60000, batch 128, learning_rate 0.01, momentum 0
+
+The texts differ first at 0 against 1, in the third item; the last comma before that place
+ends the second one, so that the third is shown.
 */
 static dn_status dni_compare_words(const char *name, const char *what, const char *stored,
                                    const char *own, dn_error *error) {
@@ -10847,10 +10986,10 @@ to bottom, shortened:
                 RAM:      128 bytes
     (macros)    #include <stdint.h>
                 #ifndef NET_FLASH ...    #ifndef NET_READ ...
-    (tables)    static const int8_t  net_weights_0[100352] NET_FLASH = { 10,-9,23,-2, ... };
-                static const int32_t net_biases_0[128] NET_FLASH = { ... };
-                static const int32_t net_multipliers_0[128] NET_FLASH = { ... };
-                static const int8_t  net_weights_1[1280] ...       the same for layer 1
+    (tables)    static const int8_t NET_FLASH net_weights_0[100352] = { 10,-9,23,-2, ... };
+                static const int32_t NET_FLASH net_biases_0[128] = { ... };
+                static const int32_t NET_FLASH net_multipliers_0[128] = { ... };
+                static const int8_t NET_FLASH net_weights_1[1280] ...       the same for layer 1
     (scratch)   static uint8_t net_scratch[128];
     (code)      void net_scores(const uint8_t *pixels, int32_t *scores) { a loop per layer }
                 int net_predict(const uint8_t *pixels) { the largest score }
@@ -11702,8 +11841,8 @@ tells the type of the numbers.
 static void dni_export_integers(dni_export *out, const char *type, const char *what, size_t layer,
                                 size_t count, const int8_t *bytes, const int32_t *words,
                                 const uint8_t *table) {
-    dni_export_text(out, "static const %s %s_%s_%zu[%zu] %s_FLASH = {", type, out->name, what,
-                    layer, count, out->capitals);
+    dni_export_text(out, "static const %s %s_FLASH %s_%s_%zu[%zu] = {", type, out->capitals,
+                    out->name, what, layer, count);
     for (size_t i = 0; i < count; i++)
         dni_export_text(out, "%s%ld%s", i % 16 == 0 ? "\n" : "",
                         bytes != NULL   ? (long)bytes[i]
@@ -11720,16 +11859,14 @@ Others keep flash memory apart. For them two macros may be defined on the comman
 
 | macro | stands | may be |
 |---|---|---|
-| NAME_FLASH | behind the name of each table; before the star of a pointer | an attribute |
+| NAME_FLASH | before the name of each table and the star of a pointer | a qualifier |
 | NAME_READ | around each access to a table | a function or macro of a pointer |
 
-An attribute must be allowed in both places: a `section`, for one, is not allowed for a
-local pointer. `NAME_READ` reads `int8_t`, `uint8_t`, `int32_t` and `float`, so that it has to look at the
-type of what the pointer points to, for example with `sizeof`.
+A named address space such as `__flash` (ISO/IEC TR 18037) stands in both places. `NAME_READ` reads `int8_t`, `uint8_t`, `int32_t` and `float`, so that it has
+to look at the type of what the pointer points to, for example with `sizeof`.
 
 On processors whose `int` has 16 bits a product of weight and byte, at most 32,385 in size,
-still fits. The squares of bytes, up to 65,025, do not: nets for such a processor should be
-trained on data without normalisation or with that by 255.
+still fits; larger ones are computed in `int32_t`.
 */
 static void dni_export_macros(dni_export *out) {
     dni_export_text(out,
@@ -11919,16 +12056,16 @@ The tables of a layer: row by row the folded weights of an output, then the fold
 */
 static void dni_export_float_tables(dni_export *out, const dn_layer *layer, size_t number) {
     const bool is_first = number == 0;
-    dni_export_text(out, "static const float %s_weights_%zu[%zu] %s_FLASH = {", out->name, number,
-                    layer->inputs * layer->outputs, out->capitals);
+    dni_export_text(out, "static const float %s_FLASH %s_weights_%zu[%zu] = {", out->capitals,
+                    out->name, number, layer->inputs * layer->outputs);
     for (size_t o = 0; o < layer->outputs; o++)
         for (size_t i = 0; i < layer->inputs; i++) {
             dni_export_text(out, "%s", (o * layer->inputs + i) % 8 == 0 ? "\n" : "");
             dni_export_float(out, dni_folded_weight(out, layer, is_first, i, o));
             dni_export_text(out, ",");
         }
-    dni_export_text(out, "};\n\nstatic const float %s_biases_%zu[%zu] %s_FLASH = {", out->name,
-                    number, layer->outputs, out->capitals);
+    dni_export_text(out, "};\n\nstatic const float %s_FLASH %s_biases_%zu[%zu] = {", out->capitals,
+                    out->name, number, layer->outputs);
     for (size_t o = 0; o < layer->outputs; o++) {
         dni_export_text(out, "%s", o % 8 == 0 ? "\n" : "");
         dni_export_float(out, dni_folded_bias(out, layer, is_first, o));
@@ -12194,7 +12331,7 @@ static void dni_export_int8_input(dni_export *out, const dni_int8_net *net) {
     if (net->input_means != NULL) {
         dni_export_text(out,
                         "    for (int i = 0; i < %zu; i++) {\n"
-                        "        int64_t q = (int64_t)(256 * pixels[i] - "
+                        "        int64_t q = (int64_t)((int32_t)256 * pixels[i] - "
                         "%s_READ(%s_means_0 + i)) *\n"
                         "                    %s_READ(%s_scales_0 + i) + ((int64_t)257 << 23);\n"
                         "        q = q < 0 ? 0 : q >> 24;\n"
@@ -12207,7 +12344,7 @@ static void dni_export_int8_input(dni_export *out, const dni_int8_net *net) {
                     "    int64_t total = 0, squares = 0, root = 0;\n"
                     "    for (int i = 0; i < %zu; i++) {\n"
                     "        total += pixels[i];\n"
-                    "        squares += pixels[i] * pixels[i];\n"
+                    "        squares += (int32_t)pixels[i] * pixels[i];\n"
                     "    }\n"
                     "    squares = %zu * squares - total * total;\n"
                     "    for (int64_t bit = (int64_t)1 << 30; bit > 0; bit >>= 1)\n"
@@ -12356,7 +12493,7 @@ name becomes part of identifiers: letters, digits and underscores, no digit in f
 
 | refused | because |
 |---|---|
-| a net without outputs, a name such as `my net` | nothing could be compiled |
+| a net without layers, a name such as `my net` | nothing could be compiled |
 | 8 bits without calibration samples | the scales would be guesses |
 | a custom activation in the float form, or in the last layer | it has no C text here |
 | softmax in a hidden layer, in 8 bits | it needs all outputs of its layer, not a table |

@@ -32,17 +32,25 @@ pictures_are_png() { # and every one that the report shows is there
     done <"$work/pictures"
 }
 quick() { "$work/$1" --quick --data "$data/$2" --out "$work/out-$1"; }
+# Sets $now to what the commands so far have taken of a processor: the clock on the wall knows too
+# much of the neighbours. (In a subshell, "times" would begin at zero.)
+count_seconds() {
+    times >"$work/times"
+    now=$(awk -F '[ ms]+' 'NR == 2 { printf "%d", 60 * $1 + $2 + 60 * $3 + $4 }' "$work/times")
+}
 none_again() { quick "$@" >"$work/again" && ! grep -E '^ *[0-9]+/[0-9]+  ' "$work/again"; }
 
 while read -r name set; do
     check "$name is compiled" "${CC:-cc}" -O2 "examples/$name.c" -o "$work/$name" -lm
     check "$name --help" "$work/$name" --help
     check "an unknown section is refused" fails "$work/$name" --only nothing --quick --out "$work/none"
-    start=$(date +%s)
+    count_seconds
+    before=$now
     check "$name --quick" quick "$name" "$set"
-    seconds=$(($(date +%s) - start))
+    count_seconds
+    seconds=$((now - before))
     echo "# $name --quick took $seconds s"
-    check "in less than 20 s" [ "$seconds" -lt 20 ]
+    check "in less than 20 s of one processor" [ "$seconds" -lt 20 ]
     check "its tables parse" tables_parse "$work/out-$name/report.md"
     check "its logs have their columns" logs_parse "$work/out-$name"
     if command -v gnuplot >/dev/null; then
