@@ -31,27 +31,27 @@ typedef struct setting {
     dn_activation activation; /* of the hidden layers */
     dn_loss loss;
     double rate, l1, l2, dropout;
-    size_t epochs, samples;   /* samples to train on */
+    size_t epochs, samples; /* samples to train on */
 } setting;
 
 /* What a run leaves behind: a column of results.tsv each. */
-#define EXPERIMENT_METRICS(ROW)                                                        \
-    ROW(TRAIN_ACCURACY, "train_accuracy")           /* of the whole set, at the end */ \
-    ROW(VALIDATION_LOSS, "validation_loss")                                            \
-    ROW(VALIDATION_ACCURACY, "validation_accuracy")                                    \
-    ROW(TEST_LOSS, "test_loss")                                                        \
-    ROW(TEST_ACCURACY, "test_accuracy")                                                \
-    ROW(BEST_EPOCH, "best_epoch")                   /* counted from 1 */               \
-    ROW(SILENT, "silent")   /* share of the first layer's units that are 0 everywhere */ \
-    ROW(ZEROS, "zeros")     /* share of the weights with |w| < 0.001 */                \
-    ROW(CHECKSUM, "checksum") /* of the parameters, 32 bits */                         \
+#define EXPERIMENT_METRICS(ROW)                                                                    \
+    ROW(TRAIN_ACCURACY, "train_accuracy") /* of the whole set, at the end */                       \
+    ROW(VALIDATION_LOSS, "validation_loss")                                                        \
+    ROW(VALIDATION_ACCURACY, "validation_accuracy")                                                \
+    ROW(TEST_LOSS, "test_loss")                                                                    \
+    ROW(TEST_ACCURACY, "test_accuracy")                                                            \
+    ROW(BEST_EPOCH, "best_epoch") /* counted from 1 */                                             \
+    ROW(SILENT, "silent")         /* share of the first layer's units that are 0 everywhere */     \
+    ROW(ZEROS, "zeros")           /* share of the weights with |w| < 0.001 */                      \
+    ROW(CHECKSUM, "checksum")     /* of the parameters, 32 bits */                                 \
     ROW(SECONDS, "seconds")
 
 typedef enum metric {
 #define METRIC(name, text) name,
     EXPERIMENT_METRICS(METRIC)
 #undef METRIC
-    METRICS
+        METRICS
 } metric;
 
 enum { KEY = 160, PATH = 400, MAX_RUNS = 2000 };
@@ -94,8 +94,8 @@ struct experiment {
     double cost, cost_done, started;
     result *results;
     size_t result_count;
-    bool keep; /* of the run that is being trained */
-    dn_loading loading; /* which activations of its own the program knows */
+    bool keep;              /* of the run that is being trained */
+    dn_loading loading;     /* which activations of its own the program knows */
     FILE *report, *answers; /* report.md, and the verdicts in short: answers.md */
     int judged, within;     /* rows with a stated tolerance, and those that are within */
     char cells[MAX_CELLS + 2][MAX_CELLS][CELL];
@@ -141,18 +141,19 @@ static setting adapted(const experiment *e, setting s) {
     return s;
 }
 
-static const char *const key_columns = "how\thidden\tactivation\tloss\trate\tl1\tl2\tdropout\tepochs\tsamples\tseed";
+static const char *const key_columns =
+    "how\thidden\tactivation\tloss\trate\tl1\tl2\tdropout\tepochs\tsamples\tseed";
 
 static void key_of(const setting *s, int seed, char key[KEY]) {
     char hidden[40];
-    snprintf(key, KEY, "%s\t%s\t%s\t%s\t%.6g\t%g\t%g\t%g\t%zu\t%zu\t%d", s->how, hidden_name(s, hidden),
-             activation_name(s->activation), loss_name(s->loss), s->rate, s->l1, s->l2, s->dropout,
-             s->epochs, s->samples, seed);
+    snprintf(key, KEY, "%s\t%s\t%s\t%s\t%.6g\t%g\t%g\t%g\t%zu\t%zu\t%d", s->how,
+             hidden_name(s, hidden), activation_name(s->activation), loss_name(s->loss), s->rate,
+             s->l1, s->l2, s->dropout, s->epochs, s->samples, seed);
 }
 
 /* A file of the run in the folder of the experiment: "log-KEY.tsv", "net-KEY-2.safetensors". */
-static void file_of(const experiment *e, const char *kind, const setting *s, int seed, const char *end,
-                    char path[PATH]) {
+static void file_of(const experiment *e, const char *kind, const setting *s, int seed,
+                    const char *end, char path[PATH]) {
     char key[KEY];
     key_of(s, seed, key);
     for (char *c = key; *c; c++)
@@ -208,7 +209,8 @@ static void load_results(experiment *e) {
     if (!e->results) fail("out of memory");
     FILE *file = fopen(path, "r");
     while (file && e->result_count < MAX_RUNS && fgets(line, sizeof line, file)) {
-        if (strncmp(line, "how\t", 4) != 0 && read_result(line, &e->results[e->result_count])) e->result_count++;
+        if (strncmp(line, "how\t", 4) != 0 && read_result(line, &e->results[e->result_count]))
+            e->result_count++;
         good = strchr(line, '\n') ? 1 : 2;
     }
     if (file) fclose(file);
@@ -298,10 +300,14 @@ static summary summarize(const double *values, int count) {
     return s;
 }
 
-static bool is_coded(const setting *s) { return strcmp(s->how, "coded") == 0; }
+static bool is_coded(const setting *s) {
+    return strcmp(s->how, "coded") == 0;
+}
 
 /* Is this side of the comparison wanted (--as-coded, --as-described)? */
-static bool is_wanted(const experiment *e, const setting *s) { return is_coded(s) ? e->coded : e->described; }
+static bool is_wanted(const experiment *e, const setting *s) {
+    return is_coded(s) ? e->coded : e->described;
+}
 
 enum { MAX_SEEDS = 20 };
 
@@ -359,7 +365,8 @@ static void load_data(experiment *e) {
         }
     }
     const size_t share = e->quick ? 10 : 1;
-    must(dn_dataset_range(&e->all_images, 0, e->all_images.count / share, &e->images, &error), &error);
+    must(dn_dataset_range(&e->all_images, 0, e->all_images.count / share, &e->images, &error),
+         &error);
     must(dn_dataset_range(&e->all_test, 0, e->all_test.count / share, &e->test, &error), &error);
     e->loaded = true;
 }
@@ -389,8 +396,8 @@ static bool kept_net(experiment *e, setting s, const char *when, dn_net *net) {
 
 /* ---- One run: training with a log and a line of progress, then measuring. */
 
-static void show_run(const experiment *e, const char *key, size_t epoch, size_t epochs, double accuracy,
-                     double share, bool last) {
+static void show_run(const experiment *e, const char *key, size_t epoch, size_t epochs,
+                     double accuracy, double share, bool last) {
     const double now = wall_seconds(), done = e->cost_done + share * (e->cost - e->cost_done);
     const double left = done > 0 ? (now - e->started) * (e->cost - done) / done : 0;
     char line[KEY];
@@ -403,8 +410,9 @@ static void show_run(const experiment *e, const char *key, size_t epoch, size_t 
     line[used] = '\0';
     if (output_is_terminal()) printf("\r%119s\r", "");
     else if (!last) return;
-    printf("%3zu/%zu  %s  epoch %zu/%zu  %.2f %%  %.0f %s left", e->run_done + last, e->run_count, line, epoch,
-           epochs, 100 * accuracy, left < 100 ? left : left / 60, left < 100 ? "s" : "min");
+    printf("%3zu/%zu  %s  epoch %zu/%zu  %.2f %%  %.0f %s left", e->run_done + last, e->run_count,
+           line, epoch, epochs, 100 * accuracy, left < 100 ? left : left / 60,
+           left < 100 ? "s" : "min");
     if (last) printf("\n");
     fflush(stdout);
 }
@@ -422,7 +430,8 @@ static double share_of_zeros(const dn_net *net) {
 /* The share of the first hidden layer's units that give 0 for all of up to 1000 samples. */
 static double share_of_silent(const dn_net *net, const dn_dataset *data) {
     enum { SAMPLES = 1000 };
-    const size_t count = data->count < SAMPLES ? data->count : SAMPLES, units = net->layers[0].outputs;
+    const size_t count = data->count < SAMPLES ? data->count : SAMPLES,
+                 units = net->layers[0].outputs;
     dn_real *inputs = (dn_real *)malloc(count * net->inputs * sizeof *inputs);
     dn_workspace workspace;
     dn_error error = {{0}, DN_OK};
@@ -445,11 +454,13 @@ static double share_of_silent(const dn_net *net, const dn_dataset *data) {
 static double checksum_of(const dn_net *net) {
     const unsigned char *bytes = (const unsigned char *)net->parameters;
     uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < net->parameter_count * sizeof(dn_real); i++) hash = (hash ^ bytes[i]) * 16777619u;
+    for (size_t i = 0; i < net->parameter_count * sizeof(dn_real); i++)
+        hash = (hash ^ bytes[i]) * 16777619u;
     return (double)hash;
 }
 
-static void keep_net(const experiment *e, const setting *s, int seed, const dn_net *net, const char *end) {
+static void keep_net(const experiment *e, const setting *s, int seed, const dn_net *net,
+                     const char *end) {
     char path[PATH];
     dn_error error = {{0}, DN_OK};
     if (!e->keep) return;
@@ -485,15 +496,17 @@ static void log_step(steps *log, const dn_trainer *t) {
     const size_t position = at_end ? t->batches : t->position;
     const double samples = (double)((position - log->position) * t->how.batch);
     if (position > log->position)
-        fprintf(log->file, "%.4f\t%.9g\n", (double)(t->epoch - at_end) + (double)position / (double)t->batches,
+        fprintf(log->file, "%.4f\t%.9g\n",
+                (double)(t->epoch - at_end) + (double)position / (double)t->batches,
                 (t->loss_sum - log->sum) / samples);
     log->sum = at_end ? 0 : t->loss_sum;
     log->position = at_end ? 0 : position;
 }
 
 /* Trains as `how` says, calling `after_step` (may be NULL) after every step, and measures. */
-static void train_and_measure(experiment *e, const setting *s, int seed, dn_net *net, const dn_dataset *train,
-                              const dn_dataset *validation, const dn_dataset *test, dn_training how,
+static void train_and_measure(experiment *e, const setting *s, int seed, dn_net *net,
+                              const dn_dataset *train, const dn_dataset *validation,
+                              const dn_dataset *test, dn_training how,
                               void (*after_step)(dn_trainer *t, const setting *s), result *r) {
     dn_trainer trainer;
     dn_error error = {{0}, DN_OK};
@@ -513,7 +526,9 @@ static void train_and_measure(experiment *e, const setting *s, int seed, dn_net 
         log_step(&log, &trainer);
         if (trainer.position != 0) continue;
         show_run(e, r->key, trainer.epoch, s->epochs, trainer.last.validation_accuracy,
-                 cost_of(e, s) * (double)trainer.epoch / (double)s->epochs / (e->cost - e->cost_done + 1), false);
+                 cost_of(e, s) * (double)trainer.epoch / (double)s->epochs /
+                     (e->cost - e->cost_done + 1),
+                 false);
         if (trainer.epoch == 1) keep_net(e, s, seed, net, "-1.safetensors");
     }
     fclose(log.file);
@@ -531,7 +546,8 @@ static void execute_runs(experiment *e) {
     double spent = 0;
     for (size_t i = 0; i < e->run_count; i++) e->cost += cost_of(e, &e->runs[i].what);
     e->started = wall_seconds();
-    for (int seed = 1; seed <= MAX_SEEDS; seed++) { /* all of seed 1 first: a table soon has all its rows */
+    for (int seed = 1; seed <= MAX_SEEDS;
+         seed++) { /* all of seed 1 first: a table soon has all its rows */
         for (size_t i = 0; i < e->run_count; i++) {
             const run *next = &e->runs[i];
             if (next->seed != seed) continue;
@@ -546,7 +562,8 @@ static void execute_runs(experiment *e) {
             r.values[SECONDS] = wall_seconds() - start;
             append_result(e, &r);
             e->cost_done += cost_of(e, &next->what);
-            show_run(e, r.key, next->what.epochs, next->what.epochs, r.values[VALIDATION_ACCURACY], 0, true);
+            show_run(e, r.key, next->what.epochs, next->what.epochs, r.values[VALIDATION_ACCURACY],
+                     0, true);
             e->run_done++;
             spent += r.values[SECONDS];
         }
@@ -556,18 +573,21 @@ static void execute_runs(experiment *e) {
 
 static void print_help(const experiment *e) {
     printf("usage: %s [options]\n\nRedoes \"%s\" (%s).\n\n"
-           "  --only SECTION   one section alone:\n", e->name, e->title, e->source);
-    for (const section *s = e->sections; s->name; s++) printf("                     %-14s %s\n", s->name, s->title);
-    printf("  --seeds N        runs per row of a table (default 5 where a run is short, 2 to 4 where it\n"
-           "                   is long, 1 for the longest) and per curve of a figure (default 1)\n"
+           "  --only SECTION   one section alone:\n",
+           e->name, e->title, e->source);
+    for (const section *s = e->sections; s->name; s++)
+        printf("                     %-14s %s\n", s->name, s->title);
+    printf("  --seeds N        runs per row of a table (default 5; 2 to 4 where a run is long, 1\n"
+           "                   for the longest) and per curve of a figure (default 1)\n"
            "  --as-described   only the right mathematics with the report's numbers\n"
            "  --as-coded       only what the report's own program did\n"
            "  --quick          a tenth of the data, one epoch, one seed\n"
            "  --minutes N      start no new run after N minutes\n"
            "  --data DIR       the four IDX files (default %s)\n"
-           "  --out DIR        results.tsv, logs, tables, pictures (default build/reports/%s); whatever\n"
-           "                   results.tsv has is not run again\n"
-           "  --help           this text\n", e->data_folder, e->name);
+           "  --out DIR        results.tsv, logs, tables, pictures (default build/reports/%s);\n"
+           "                   a run that results.tsv has is not made again\n"
+           "  --help           this text\n",
+           e->data_folder, e->name);
 }
 
 static void make_folders(char *path) {
@@ -593,8 +613,10 @@ static int read_options(experiment *e, int count, char **words) {
         else if (strcmp(option, "--quick") == 0) e->quick = true;
         else if (strcmp(option, "--as-coded") == 0) e->described = false;
         else if (strcmp(option, "--as-described") == 0) e->coded = false;
-        else if (option[0] != '-' || option[1] != '-') return wrong_option(e, "there is no option", option);
-        else if (i + 1 == count) return wrong_option(e, "a value is missing behind, or there is no", option);
+        else if (option[0] != '-' || option[1] != '-')
+            return wrong_option(e, "there is no option", option);
+        else if (i + 1 == count)
+            return wrong_option(e, "a value is missing behind, or there is no", option);
         else if (strcmp(option, "--only") == 0) e->only = words[++i];
         else if (strcmp(option, "--out") == 0) e->out = words[++i];
         else if (strcmp(option, "--data") == 0) e->data_folder = words[++i];
@@ -602,10 +624,10 @@ static int read_options(experiment *e, int count, char **words) {
         else if (strcmp(option, "--seeds") == 0) {
             e->seeds = e->seeds_of_figures = atoi(words[++i]);
             e->seeds_are_given = true;
-        }
-        else return wrong_option(e, "there is no option", option);
+        } else return wrong_option(e, "there is no option", option);
     }
-    if (e->seeds < 1 || e->seeds > MAX_SEEDS) return wrong_option(e, "--seeds takes 1 to 20, not", "others");
+    if (e->seeds < 1 || e->seeds > MAX_SEEDS)
+        return wrong_option(e, "--seeds takes 1 to 20, not", "others");
     if (!e->described && !e->coded) e->described = e->coded = true;
     if (e->quick) e->seeds = e->seeds_of_figures = 1;
     const section *s = e->sections;
@@ -649,13 +671,15 @@ static int experiment_main(experiment *e, int count, char **words) {
     e->report = fopen(path, "w");
     if (!e->report) fail("report.md cannot be written");
     fprintf(e->report, "## %s\n\n%s%s\n\n", e->title, e->source,
-            e->quick ? "\n\nA quick test on a tenth of the data: no number here can be compared." : "");
+            e->quick ? "\n\nA quick test on a tenth of the data: no number here can be compared."
+                     : "");
     path_in(e->out, "answers.md", path);
     e->answers = fopen(path, "w");
     if (!e->answers) fail("answers.md cannot be written");
     call_sections(e);
     fprintf(e->answers, "within tolerance: %d of %d\n", e->within, e->judged);
-    const int ended = ferror(e->report) | fclose(e->report) | ferror(e->answers) | fclose(e->answers);
+    const int ended =
+        ferror(e->report) | fclose(e->report) | ferror(e->answers) | fclose(e->answers);
     path_in(e->out, "report.md", path);
     printf("tables: %s\n", path);
     dn_dataset_free(&e->all_images);

@@ -30,10 +30,12 @@ static const checked_weight checked[CHECKED] = {
 
 static size_t place_of(const dn_net *net, const checked_weight *c) {
     const dn_layer *layer = &net->layers[c->layer];
-    return c->is_bias ? layer->biases + c->column : layer->weights + c->row * layer->outputs + c->column;
+    return c->is_bias ? layer->biases + c->column
+                      : layer->weights + c->row * layer->outputs + c->column;
 }
 
-static double numerical_derivative(dn_net *net, dn_workspace *workspace, const dn_batch *batch, size_t place, double epsilon) {
+static double numerical_derivative(dn_net *net, dn_workspace *workspace, const dn_batch *batch,
+                                   size_t place, double epsilon) {
     const dn_real w = net->parameters[place];
     double loss[2], at[2];
     for (int side = 0; side < 2; side++) {
@@ -46,7 +48,9 @@ static double numerical_derivative(dn_net *net, dn_workspace *workspace, const d
     return (loss[0] - loss[1]) / (at[0] - at[1]);
 }
 
-static double relative_error(double a, double b) { return fabs(a - b) / (fabs(a) + fabs(b) + 1e-300); }
+static double relative_error(double a, double b) {
+    return fabs(a - b) / (fabs(a) + fabs(b) + 1e-300);
+}
 
 /* Reads the file NAME.tsv of this experiment as one text; empty when it is not there. */
 static const char *text_of(const experiment *e, const char *name, char text[2000]) {
@@ -78,14 +82,20 @@ static void check_all(experiment *e, const dn_batch *batch) {
     dn_forward(&net, &workspace, batch->inputs, batch->count, NULL);
     shifted_gradient(&net, &shifted, &workspace, batch, gradient);
     const dn_real epsilon = (dn_real)(in_double ? 1e-4 : 1e-2);
-    must(dn_gradient_check(&net, DN_CROSS_ENTROPY, batch, none, NULL, epsilon, &right, &error), &error);
-    must(dn_gradient_check(&net, DN_CROSS_ENTROPY, batch, none, gradient, epsilon, &wrong, &error), &error);
+    must(dn_gradient_check(&net, DN_CROSS_ENTROPY, batch, none, NULL, epsilon, &right, &error),
+         &error);
+    must(dn_gradient_check(&net, DN_CROSS_ENTROPY, batch, none, gradient, epsilon, &wrong, &error),
+         &error);
     const double bound = in_double ? 1e-4 : 0.5;
     FILE *file = open_numbers(e, "check-all");
-    fprintf(file, "`dn_gradient_check` on all %zu parameters of 784-8-10 in %s precision, epsilon %g: the right gradient has a largest "
-            "relative error of %.2g (%s). The shifted one: %.2g, at the %s of layer %zu from input %zu to unit %zu, %+.3g instead of "
-            "%+.3g (%s).", right.checked, in_double ? "double" : "single", (double)epsilon, right.error, right.error < bound ? "passes" : "FAILS",
-            wrong.error, wrong.is_bias ? "bias" : "weight", wrong.layer, wrong.row, wrong.column, wrong.backpropagated, wrong.numerical,
+    fprintf(file,
+            "`dn_gradient_check` on all %zu parameters of 784-8-10 in %s precision, epsilon %g: "
+            "the right gradient has a largest relative error of %.2g (%s). The shifted one: %.2g, "
+            "at the %s of layer %zu from input %zu to unit %zu, %+.3g instead of %+.3g (%s).",
+            right.checked, in_double ? "double" : "single", (double)epsilon, right.error,
+            right.error < bound ? "passes" : "FAILS", wrong.error,
+            wrong.is_bias ? "bias" : "weight", wrong.layer, wrong.row, wrong.column,
+            wrong.backpropagated, wrong.numerical,
             wrong.error < bound ? "passes: this must not be" : "fails, as it must");
     fclose(file);
     free(gradient);
@@ -111,21 +121,24 @@ static void gradients(experiment *e) {
     initialize_as_coded(&net, 1);
     must(dn_net_copy(&shifted, &net, &error), &error);
     must(dn_workspace_init(&workspace, &net, CHECK_SAMPLES, &error), &error);
-    dn_real *right = (dn_real *)malloc(2 * net.parameter_count * sizeof *right), *wrong = right + net.parameter_count;
+    dn_real *right = (dn_real *)malloc(2 * net.parameter_count * sizeof *right),
+            *wrong = right + net.parameter_count;
     if (!right) fail("out of memory");
     dn_forward(&net, &workspace, inputs, CHECK_SAMPLES, NULL);
     dn_backward(&net, &workspace, DN_CROSS_ENTROPY, &batch, none, right);
     shifted_gradient(&net, &shifted, &workspace, &batch, wrong);
 
-    cell(e, "weight"), cell(e, "reported: numerical"), cell(e, "backpropagation"), cell(e, "here: numerical"), cell(e, "backpropagation");
-    cell(e, "difference"), cell(e, "as coded"), cell(e, "difference"), end_row(e);
+    head(e, "weight|reported: numerical|backpropagation|here: "
+            "numerical|backpropagation|difference|as coded|difference");
     int opposite = 0, beyond = 0, opposite_reported = 0, beyond_reported = 0;
     double largest = 0;
     for (int i = 0; i < CHECKED; i++) {
         const size_t place = place_of(&net, &checked[i]);
         const double numerical = numerical_derivative(&net, &workspace, &batch, place, 1e-2);
-        const double here = fabs(numerical - (double)right[place]), as_coded = fabs(numerical - (double)wrong[place]);
-        cell(e, "%s", checked[i].name), cell(e, "%.3g", checked[i].numerical), cell(e, "%.3g", checked[i].backpropagated);
+        const double here = fabs(numerical - (double)right[place]),
+                     as_coded = fabs(numerical - (double)wrong[place]);
+        cell(e, "%s", checked[i].name), cell(e, "%.3g", checked[i].numerical),
+            cell(e, "%.3g", checked[i].backpropagated);
         cell(e, "%.4g", numerical), cell(e, "%.4g", (double)right[place]), cell(e, "%.1g", here);
         cell(e, "%.4g", (double)wrong[place]), cell(e, "%.1g", as_coded), end_row(e);
         opposite += numerical * (double)wrong[place] < 0;
@@ -135,23 +148,31 @@ static void gradients(experiment *e) {
         if (here > largest) largest = here;
     }
     end_table(e);
-    say(e, "Ten images, a net that starts as theirs did (uniform in [0, 0.01)) from another generator, epsilon 0.01, %s precision.",
+    say(e,
+        "Ten images, a net that starts as theirs did (uniform in [0, 0.01)) from another "
+        "generator, epsilon 0.01, %s precision.",
         in_double ? "double" : "single");
-    say(e, "**Does the report's table affirm its gradient?** Its text says that all differences are within 1e-4. In its own table %d of 6 exceed that "
-        "bound, and %d have the opposite sign: those of the hidden layer. Here the right gradient differs by at most %.1g; the shifted one has "
-        "the wrong sign in %d of 6 and exceeds 1e-4 in %d. (The two values that are called biases there stand in the last row of their "
-        "matrices; the biases are in row 0.)", beyond_reported, opposite_reported, largest, opposite, beyond);
+    say(e,
+        "**Does the report's table affirm its gradient?** Its text says that all differences are "
+        "within 1e-4. In its own table %d of 6 exceed that bound, and %d have the opposite sign: "
+        "those of the hidden layer. Here the right gradient differs by at most %.1g; the shifted "
+        "one has the wrong sign in %d of 6 and exceeds 1e-4 in %d. (The two values that are called "
+        "biases there stand in the last row of their matrices; the biases are in row 0.)",
+        beyond_reported, opposite_reported, largest, opposite, beyond);
     check_all(e, &batch);
 
     FILE *file = open_numbers(e, in_double ? "check-double" : "check-single");
     for (int shift = 0; shift < 2; shift++) {
         const dn_real *gradient = shift ? wrong : right;
-        fprintf(file, "\"%s%s precision\"\n", shift ? "shifted gradient, " : "", in_double ? "double" : "single");
+        fprintf(file, "\"%s%s precision\"\n", shift ? "shifted gradient, " : "",
+                in_double ? "double" : "single");
         for (int k = 1; k <= EPSILONS; k++) {
             double worst = 0;
             for (int i = 0; i < CHECKED; i++) {
                 const size_t place = place_of(&net, &checked[i]);
-                const double one = relative_error(numerical_derivative(&net, &workspace, &batch, place, pow(10, -k)), (double)gradient[place]);
+                const double one = relative_error(
+                    numerical_derivative(&net, &workspace, &batch, place, pow(10, -k)),
+                    (double)gradient[place]);
                 if (one > worst) worst = one;
             }
             fprintf(file, "%g\t%.3g\n", pow(10, -k), worst);
@@ -161,8 +182,10 @@ static void gradients(experiment *e) {
     fclose(file);
     if (!in_double) {
         char command[3 * PATH];
-        snprintf(command, sizeof command, "\"%s_double\" --only gradients --data \"%s\" --out \"%s/double\"%s >/dev/null 2>&1", program_name,
-                 e->data_folder, e->out, e->quick ? " --quick" : "");
+        snprintf(
+            command, sizeof command,
+            "\"%s_double\" --only gradients --data \"%s\" --out \"%s/double\"%s >/dev/null 2>&1",
+            program_name, e->data_folder, e->out, e->quick ? " --quick" : "");
         if (system(command) != 0) fprintf(stderr, "(%s_double is not there)\n", program_name);
     }
     char text[2000];
@@ -171,7 +194,8 @@ static void gradients(experiment *e) {
     fputs(text_of(e, in_double ? "check-double" : "check-single", text), file);
     fputs(text_of(e, "double/check-double", text), file);
     fclose(file);
-    draw(e, "gradient_check", "check", "central differences against backpropagation", "the V of the gradient check: right, and shifted by one");
+    draw(e, "gradient_check", "check", "central differences against backpropagation",
+         "the V of the gradient check: right, and shifted by one");
     free(right);
     dn_workspace_free(&workspace);
     dn_net_free(&net);

@@ -23,11 +23,13 @@
 enum { NUMPY_BATCH = 40 };
 
 typedef struct numpy_program {
-    double l2_factor;   /* the penalty is l2_factor * lambda / 2 * w^2 */
-    bool biases_decay;  /* as coded */
+    double l2_factor;  /* the penalty is l2_factor * lambda / 2 * w^2 */
+    bool biases_decay; /* as coded */
 } numpy_program;
 
-static dn_real logistic(dn_real z) { return (dn_real)(1 / (1 + exp(-(double)z))); }
+static dn_real logistic(dn_real z) {
+    return (dn_real)(1 / (1 + exp(-(double)z)));
+}
 
 /* The derivative at the wrong place: at the output a = s(z). */
 static inline dn_real derivative_at_output(dn_real z, dn_real a) {
@@ -36,7 +38,8 @@ static inline dn_real derivative_at_output(dn_real z, dn_real a) {
     return s * (1 - s);
 }
 
-static const dn_custom_activation sigmoid_as_coded = {"sigmoid_as_coded", logistic, derivative_at_output};
+static const dn_custom_activation sigmoid_as_coded = {"sigmoid_as_coded", logistic,
+                                                      derivative_at_output};
 
 static inline setting numpy_setting(size_t hidden, double rate, size_t epochs, dn_loss loss) {
     setting s;
@@ -65,7 +68,9 @@ static inline setting coded(setting s) {
     return s;
 }
 
-static bool decays_biases(const setting *s) { return is_coded(s) && s->l2 > 0; }
+static bool decays_biases(const setting *s) {
+    return is_coded(s) && s->l2 > 0;
+}
 
 static inline void decay_biases(dn_trainer *t, const setting *s) {
     for (size_t l = 0; decays_biases(s) && l < t->net->layer_count; l++) {
@@ -95,15 +100,17 @@ static void numpy_train(experiment *e, const setting *s, int seed, const numpy_p
     dn_training how;
     memset(&how, 0, sizeof how);
     dn_net_init(&net, 784, (uint64_t)seed);
-    for (int l = 0; l < 3 && s->hidden[l] > 0; l++) numpy_layer(&net, s->hidden[l], s->activation, as_coded);
+    for (int l = 0; l < 3 && s->hidden[l] > 0; l++)
+        numpy_layer(&net, s->hidden[l], s->activation, as_coded);
     numpy_layer(&net, 10, DN_SIGMOID, as_coded);
 
     how.loss = s->loss;
     how.batch = NUMPY_BATCH;
     how.optimizer = dn_sgd((dn_real)(NUMPY_BATCH * share * s->rate)); /* the sum over the batch */
     how.schedule.kind = DN_SCHEDULE_PLATEAU;                          /* factor 1/2 */
+    /* In plain gradient descent w <- w - eta (g + c w) is a decay by eta c beside the step. */
     if (as_coded) how.optimizer.shrink = (dn_real)s->l2;
-    else how.penalty.l2 = (dn_real)(program->l2_factor * s->l2 / NUMPY_BATCH);
+    else how.optimizer.weight_decay = (dn_real)(program->l2_factor * s->l2 / NUMPY_BATCH);
     train_and_measure(e, s, seed, &net, train, validation, &e->test, how,
                       program->biases_decay ? decay_biases : NULL, r);
     dn_net_free(&net);
@@ -111,18 +118,28 @@ static void numpy_train(experiment *e, const setting *s, int seed, const numpy_p
 
 /* What became of the collapsed rows: how many units of the hidden layer are silent. */
 static inline void explain_collapse(experiment *e, setting s, const char *value) {
-    const summary accuracy = summary_of(e, s, VALIDATION_ACCURACY), silent = summary_of(e, s, SILENT);
+    const summary accuracy = summary_of(e, s, VALIDATION_ACCURACY),
+                  silent = summary_of(e, s, SILENT);
     if (!e->report || accuracy.count == 0) return;
     if (2 * accuracy.collapsed <= accuracy.count)
-        say(e, "%s %s: no collapse (%.4f).", is_coded(&s) ? "As coded," : "With the right gradient,", value, accuracy.mean);
+        say(e, "%s %s: no collapse (%.4f).",
+            is_coded(&s) ? "As coded," : "With the right gradient,", value, accuracy.mean);
     else if (silent.mean > 0.9)
-        say(e, "%s %s: %.1f %% of the hidden units are 0 for every image. The first steps were so large "
-            "that no ReLU is ever active again; what is left are the output biases, one and the same answer for all.",
+        say(e,
+            "%s %s: %.1f %% of the hidden units are 0 for every image. The first steps were so "
+            "large that no ReLU is ever active again; what is left are the output biases, one and "
+            "the same answer for all.",
             is_coded(&s) ? "As coded," : "With the right gradient,", value, 100 * silent.mean);
     else
-        say(e, "%s %s: a collapse (%.4f) with %.1f %% of the hidden units silent: the outputs are saturated or have "
-            "overflowed, not the hidden layer alone.", is_coded(&s) ? "As coded," : "With the right gradient,", value,
-            accuracy.mean, 100 * silent.mean);
+        say(e,
+            "%s %s: a collapse (%.4f) with %.1f %% of the hidden units silent. So it is the outputs "
+            "that are lost: %s.",
+            is_coded(&s) ? "As coded," : "With the right gradient,", value, accuracy.mean,
+            100 * silent.mean,
+            s.loss == DN_MEAN_SQUARED_ERROR && !is_coded(&s)
+                ? "the first steps drive the sigmoids to 0 or 1, where the squared error has no "
+                  "gradient left, p (1 - p) = 0"
+                : "the steps are too large for them to settle");
 }
 
 #endif

@@ -40,7 +40,8 @@ static inline void pca_jacobi(double *a, double *v, size_t n) {
                 const double t = (theta < 0 ? -1 : 1) / (fabs(theta) + sqrt(theta * theta + 1));
                 const double c = 1 / sqrt(t * t + 1), s = t * c;
                 for (size_t k = 0; k < n; k++) { /* columns p and q of a and v */
-                    const double x = a[k * n + p], y = a[k * n + q], vx = v[k * n + p], vy = v[k * n + q];
+                    const double x = a[k * n + p], y = a[k * n + q], vx = v[k * n + p],
+                                 vy = v[k * n + q];
                     a[k * n + p] = c * x - s * y;
                     a[k * n + q] = s * x + c * y;
                     v[k * n + p] = c * vx - s * vy;
@@ -74,7 +75,8 @@ static inline void pca_orthogonalize(double *q, size_t b, size_t n) {
 }
 
 /* to [b, n] = from [b, n] times the symmetric a [n, n]. */
-static inline void pca_multiply(const double *a, const double *from, double *to, size_t b, size_t n) {
+static inline void pca_multiply(const double *a, const double *from, double *to, size_t b,
+                                size_t n) {
     memset(to, 0, b * n * sizeof *to);
     for (size_t k = 0; k < n; k++)
         for (size_t i = 0; i < b; i++) {
@@ -85,14 +87,16 @@ static inline void pca_multiply(const double *a, const double *from, double *to,
 
 /* The `count` largest eigenvalues of a symmetric matrix without negative ones, and their unit
    vectors [count, n]; count <= PCA_BLOCK. False without memory. */
-static inline bool pca_eigenvectors(const double *a, size_t n, size_t count, double *values, double *vectors) {
+static inline bool pca_eigenvectors(const double *a, size_t n, size_t count, double *values,
+                                    double *vectors) {
     const size_t b = n < PCA_BLOCK ? n : PCA_BLOCK;
     double *q = (double *)calloc(3 * b * n + 2 * b * b, sizeof *q);
     double *aq = q + b * n, *turned = aq + b * n, *small = turned + b * n, *v = small + b * b;
     double error = 1;
     if (!q) return false;
     unsigned seed = 1;
-    for (size_t i = 0; i < b * n; i++) q[i] = (double)((seed = seed * 1664525u + 1013904223u) >> 8) / (1 << 24) - 0.5;
+    for (size_t i = 0; i < b * n; i++)
+        q[i] = (double)((seed = seed * 1664525u + 1013904223u) >> 8) / (1 << 24) - 0.5;
     pca_orthogonalize(q, b, n);
     for (int round = 0; round < PCA_ROUNDS && error > 1e-18; round++) {
         size_t order[PCA_BLOCK];
@@ -103,11 +107,13 @@ static inline bool pca_eigenvectors(const double *a, size_t n, size_t count, dou
                 for (size_t k = 0; k < n; k++) small[i * b + j] += q[i * n + k] * aq[j * n + k];
             }
         for (size_t i = 0; i < b; i++) /* exactly symmetric */
-            for (size_t j = 0; j < i; j++) small[i * b + j] = small[j * b + i] = (small[i * b + j] + small[j * b + i]) / 2;
+            for (size_t j = 0; j < i; j++)
+                small[i * b + j] = small[j * b + i] = (small[i * b + j] + small[j * b + i]) / 2;
         pca_jacobi(small, v, b);
         for (size_t i = 0; i < b; i++) { /* largest first */
             size_t j = i;
-            for (; j > 0 && small[order[j - 1] * (b + 1)] < small[i * (b + 1)]; j--) order[j] = order[j - 1];
+            for (; j > 0 && small[order[j - 1] * (b + 1)] < small[i * (b + 1)]; j--)
+                order[j] = order[j - 1];
             order[j] = i;
         }
         error = 0;
@@ -125,7 +131,8 @@ static inline bool pca_eigenvectors(const double *a, size_t n, size_t count, dou
                     residual += (to[k] - value * along) * (to[k] - value * along);
                 }
                 values[i] = value;
-                if (value > 0 && residual / (value * value) > error) error = residual / (value * value);
+                if (value > 0 && residual / (value * value) > error)
+                    error = residual / (value * value);
             }
         }
         memcpy(q, turned, b * n * sizeof *q);
@@ -138,7 +145,8 @@ static inline bool pca_eigenvectors(const double *a, size_t n, size_t count, dou
 /* Scores [rows, count] of the rows of x [rows, columns] (which is moved to mean 0) along the
    first `count` principal components, and the variance along each. The sign of an eigenvector
    is arbitrary: the largest component of each is made positive. False without memory. */
-static inline bool pca_scores(double *x, size_t rows, size_t columns, size_t count, double *scores, double *variances) {
+static inline bool pca_scores(double *x, size_t rows, size_t columns, size_t count, double *scores,
+                              double *variances) {
     double *gram = (double *)calloc(rows * rows + count * rows, sizeof *gram);
     double *vectors = gram + rows * rows;
     if (!gram) return false;
@@ -156,9 +164,11 @@ static inline bool pca_scores(double *x, size_t rows, size_t columns, size_t cou
     const bool found = pca_eigenvectors(gram, rows, count, variances, vectors);
     for (size_t i = 0; found && i < count; i++) {
         double largest = 0;
-        for (size_t c = 0; c < columns; c++) { /* the component itself: v = X^T u, up to its length */
+        for (size_t c = 0; c < columns;
+             c++) { /* the component itself: v = X^T u, up to its length */
             double component = 0;
-            for (size_t r = 0; r < rows; r++) component += x[r * columns + c] * vectors[i * rows + r];
+            for (size_t r = 0; r < rows; r++)
+                component += x[r * columns + c] * vectors[i * rows + r];
             if (fabs(component) > fabs(largest)) largest = component;
         }
         const double scale = (largest < 0 ? -1 : 1) * sqrt(variances[i] > 0 ? variances[i] : 0);

@@ -16,13 +16,17 @@ static FILE *open_numbers(const experiment *e, const char *name) {
 }
 
 /* Draws NAME.tsv with a script of plots/, and shows it in the report. */
-static inline void draw(experiment *e, const char *script, const char *name, const char *title, const char *caption) {
+static inline void draw(experiment *e, const char *script, const char *name, const char *title,
+                        const char *caption) {
     char command[4 * PATH];
     const char *const ends[] = {"png", "svg"};
     for (int i = 0; i < 2; i++) {
-        snprintf(command, sizeof command, "sh plots/gnuplot.sh -c plots/%s.gp \"%s/%s.tsv\" \"%s/%s.%s\" \"%s\" 2>>\"%s/gnuplot.log\"", script,
-                 e->out, name, e->out, name, ends[i], title, e->out);
-        if (system(command) != 0) fprintf(stderr, "(%s.%s was not drawn: see gnuplot.log)\n", name, ends[i]);
+        snprintf(command, sizeof command,
+                 "sh plots/gnuplot.sh -c plots/%s.gp \"%s/%s.tsv\" \"%s/%s.%s\" \"%s\" "
+                 "2>>\"%s/gnuplot.log\"",
+                 script, e->out, name, e->out, name, ends[i], title, e->out);
+        if (system(command) != 0)
+            fprintf(stderr, "(%s.%s was not drawn: see gnuplot.log)\n", name, ends[i]);
     }
     fprintf(e->report, "![%s](%s.png)\n\n", caption, name);
 }
@@ -56,7 +60,8 @@ static inline size_t read_columns(const char *path, int columns, double *numbers
 }
 
 /* A block of the figure: the title, then rows "x mean deviation mean deviation ...". */
-static inline void put_band(experiment *e, FILE *file, const curve *one, const char *kind, int columns) {
+static inline void put_band(experiment *e, FILE *file, const curve *one, const char *kind,
+                            int columns) {
     const size_t width = (size_t)columns, size = MAX_POINTS * width;
     double *numbers = (double *)malloc(MAX_SEEDS * size * sizeof *numbers);
     size_t rows[MAX_SEEDS], longest = 0;
@@ -74,7 +79,8 @@ static inline void put_band(experiment *e, FILE *file, const curve *one, const c
         for (size_t c = 0; c < width; c++) {
             int count = 0;
             for (int seed = 0; seed < MAX_SEEDS; seed++)
-                if (row < rows[seed]) values[count++] = numbers[(size_t)seed * size + row * width + c];
+                if (row < rows[seed])
+                    values[count++] = numbers[(size_t)seed * size + row * width + c];
             const summary of_seeds = summarize(values, count);
             if (c == 0) fprintf(file, "%g", of_seeds.mean);
             else fprintf(file, "\t%.6g\t%.6g", of_seeds.mean, of_seeds.deviation);
@@ -88,9 +94,10 @@ static inline void put_band(experiment *e, FILE *file, const curve *one, const c
 /* Loss on the left, accuracy on the right. */
 static void show_curves(experiment *e, const char *name, const char *title, const char *caption,
                         const curve *curves, size_t count) {
+    int runs = 0;
     for (size_t i = 0; i < count; i++)
-        (void)summary_of_seeds(e, curves[i].what, e->seeds_of_figures, VALIDATION_ACCURACY);
-    if (!e->report) return;
+        runs += summary_of_seeds(e, curves[i].what, e->seeds_of_figures, VALIDATION_ACCURACY).count;
+    if (!e->report || runs == 0) return;
     FILE *file = open_numbers(e, name);
     for (size_t i = 0; i < count; i++) {
         put_band(e, file, &curves[i], "steps", 2);
@@ -113,13 +120,16 @@ static inline void draw_values(experiment *e, const value_table *t) {
     fprintf(file, "label\tx\treported\tdescribed\tdeviation\tother\tdeviation\tcoded\tdeviation\n");
     for (size_t i = 0; i < t->count; i++) {
         const value_row *row = &t->rows[i];
-        fprintf(file, "%s\t%g\t%g", row->label, log10(row->x > 0 ? row->x : smallest / 10), row->reported);
+        fprintf(file, "%s\t%g\t%g", row->label, log10(row->x > 0 ? row->x : smallest / 10),
+                row->reported);
         fprintf(file, "\t%g\t%g\t%g\t%g\t%g\t%g\n", row->described.mean, row->described.deviation,
-                row->other.count > 0 ? row->other.mean : (double)NAN, row->other.deviation, row->coded.mean, row->coded.deviation);
+                row->other.count > 0 ? row->other.mean : (double)NAN, row->other.deviation,
+                row->coded.mean, row->coded.deviation);
     }
     fclose(file);
     snprintf(title, sizeof title, "%s|%s", t->value, t->other ? t->other : "");
-    draw(e, "values", t->name, title, "accuracy against the hyperparameter, with the deviation over seeds");
+    draw(e, "values", t->name, title,
+         "accuracy against the hyperparameter, with the deviation over seeds");
 }
 
 /* ---- Tiles of pixels: TSV rows "x y red green blue", and behind two empty lines the labels. */
@@ -135,7 +145,8 @@ typedef struct tiles {
 /* A tile of 28 x 28 pixels with 3 colours, or with 1, a grey. */
 static inline void put_tile(tiles *t, const double *pixels, size_t colours, const char *label) {
     for (size_t p = 0; p < TILE * TILE; p++)
-        for (size_t c = 0; c < 3; c++) t->pixels[t->count][3 * p + c] = pixels[p * colours + c % colours];
+        for (size_t c = 0; c < 3; c++)
+            t->pixels[t->count][3 * p + c] = pixels[p * colours + c % colours];
     snprintf(t->labels[t->count++], sizeof t->labels[0], "%s", label);
 }
 
@@ -149,7 +160,9 @@ static inline void save_tiles(const experiment *e, const tiles *t, const char *n
             const bool inside = tile < t->count && row < TILE && column < TILE;
             fprintf(file, "%zu\t%zu", x, y);
             for (size_t c = 0; c < 3; c++)
-                fprintf(file, "\t%d", inside ? (int)(255 * t->pixels[tile][3 * (row * TILE + column) + c] + 0.5) : 255);
+                fprintf(file, "\t%d",
+                        inside ? (int)(255 * t->pixels[tile][3 * (row * TILE + column) + c] + 0.5)
+                               : 255);
             fputc('\n', file);
         }
     fprintf(file, "\n\n");
@@ -160,8 +173,9 @@ static inline void save_tiles(const experiment *e, const tiles *t, const char *n
 }
 
 /* The first 12 mistakes of a net, 3 x 4, and how many there are. */
-static inline void show_mistakes(experiment *e, const char *name, const dn_net *net, const dn_dataset *data,
-                          const char *const *names, const char *caption) {
+static inline void show_mistakes(experiment *e, const char *name, const dn_net *net,
+                                 const dn_dataset *data, const char *const *names,
+                                 const char *caption) {
     dn_mistake mistakes[12];
     dn_error error = {{0}, DN_OK};
     size_t count = 0;
@@ -177,13 +191,19 @@ static inline void show_mistakes(experiment *e, const char *name, const dn_net *
         const uint32_t sample = (uint32_t)m->sample;
         dn_dataset_gather(data, &sample, 0, 1, inputs);
         for (size_t p = 0; p < TILE * TILE; p++) pixels[p] = 1 - (double)inputs[p];
-        if (names) snprintf(label, sizeof label, "%s: %s %.2f", names[m->label], names[m->predicted], (double)m->probability);
-        else snprintf(label, sizeof label, "%d: %d %.2f", (int)m->label, (int)m->predicted, (double)m->probability);
+        if (names)
+            snprintf(label, sizeof label, "%s: %s %.2f", names[m->label], names[m->predicted],
+                     (double)m->probability);
+        else
+            snprintf(label, sizeof label, "%d: %d %.2f", (int)m->label, (int)m->predicted,
+                     (double)m->probability);
         put_tile(&t, pixels, 1, label);
     }
     save_tiles(e, &t, name);
-    say(e, "%s: %zu of %zu are mistaken; the first twelve, each with its true class, the predicted one, and how sure "
-        "the net was.", caption, count, data->count);
+    say(e,
+        "%s: %zu of %zu are mistaken; the first twelve, each with its true class, the predicted "
+        "one, and how sure the net was.",
+        caption, count, data->count);
     draw(e, "tiles", name, "true class: predicted, probability", caption);
 }
 
@@ -217,13 +237,15 @@ static inline void show_weights(experiment *e, const char *name, setting s, cons
     }
     if (t.count < 3) return;
     save_tiles(e, &t, name);
-    draw(e, "tiles", name, "the three largest principal components as red, green and blue", caption);
+    draw(e, "tiles", name, "the three largest principal components as red, green and blue",
+         caption);
 }
 
 /* ---- The confusion matrix: rows "true predicted count", names behind two empty lines. */
 
-static inline void show_confusion(experiment *e, const char *name, const dn_net *net, const dn_dataset *data,
-                           const char *const *names, const char *caption) {
+static inline void show_confusion(experiment *e, const char *name, const dn_net *net,
+                                  const dn_dataset *data, const char *const *names,
+                                  const char *caption) {
     size_t confusion[100], worst = 0;
     dn_error error = {{0}, DN_OK};
     must(dn_confusion(net, data, confusion, &error), &error);
@@ -239,8 +261,12 @@ static inline void show_confusion(experiment *e, const char *name, const dn_net 
     }
     fclose(file);
     draw(e, "confusion", name, caption, caption);
-    if (names) say(e, "The most frequent mistake: %s taken for %s, %zu times.", names[worst / 10], names[worst % 10], confusion[worst]);
-    else say(e, "The most frequent mistake: %zu taken for %zu, %zu times.", worst / 10, worst % 10, confusion[worst]);
+    if (names)
+        say(e, "The most frequent mistake: %s taken for %s, %zu times.", names[worst / 10],
+            names[worst % 10], confusion[worst]);
+    else
+        say(e, "The most frequent mistake: %zu taken for %zu, %zu times.", worst / 10, worst % 10,
+            confusion[worst]);
 }
 
 #endif

@@ -54,120 +54,7 @@ static void build(dn_net *net, const setting *s, int seed) {
     dn_net_dense(net, 10, DN_SOFTMAX);
 }
 
-/* ---- As coded. */
-
-/* Weights and biases uniform in [0, 0.01), every layer from the same seed; a matrix has the biases
-   as its row 0. */
-static void initialize_as_coded(dn_net *net, int seed) {
-    for (size_t l = 0; l < net->layer_count; l++) {
-        dn_random random = dn_random_seed((uint64_t)seed);
-        const dn_matrix w = dn_net_weights(net, l), b = dn_net_biases(net, l);
-        for (size_t i = 0; i < b.columns; i++) b.data[i] = (dn_real)(0.01 * dn_random_uniform(&random));
-        for (size_t i = 0; i < w.rows * w.columns; i++) w.data[i] = (dn_real)(0.01 * dn_random_uniform(&random));
-    }
-}
-
-/* The error goes back through rows 0 ... 127 of the output matrix [129, 10], whose row 0 is the
-   biases, instead of rows 1 ... 128: each hidden unit receives its neighbour's. `shifted` is a copy
-   of the net with these rows in the place of the output weights. */
-static void shift_output_weights(const dn_net *net, dn_net *shifted) {
-    const dn_matrix from = dn_net_weights(net, 1), to = dn_net_weights(shifted, 1);
-    memcpy(to.data, dn_net_biases(net, 1).data, to.columns * sizeof(dn_real));
-    memcpy(to.data + to.columns, from.data, (to.rows - 1) * to.columns * sizeof(dn_real));
-}
-
-/* Backpropagation after dn_forward, with the hidden layer's gradient as coded. */
-static void shifted_gradient(const dn_net *net, dn_net *shifted, dn_workspace *workspace, const dn_batch *batch, dn_real *gradient) {
-    const dn_penalty none = {0, 0};
-    shift_output_weights(net, shifted);
-    dn_backward(shifted, workspace, DN_CROSS_ENTROPY, batch, none, gradient); /* the output layer's does not depend on its weights */
-}
-
-/* Delta w = gamma Delta w + (1 - gamma) alpha dE/dw (5), with the penalty pushing w away from zero. */
-static void step_as_coded(const setting *s, dn_net *net, const dn_real *gradient, dn_real *velocity, size_t first, size_t end) {
-    const double gamma = s->hidden[0] > 0 ? momentum : 0;
-    for (size_t i = first; i < end; i++) {
-        const double w = (double)net->parameters[i];
-        const double g = (double)gradient[i] - s->l2 * w - s->l1 * (w > 0);
-        velocity[i] = (dn_real)(gamma * (double)velocity[i] + (1 - gamma) * s->rate * g);
-        net->parameters[i] -= velocity[i];
-    }
-}
-
-static void epoch_as_coded(const setting *s, dn_net *net, dn_net *shifted, dn_workspace *workspace, const dn_dataset *training,
-                           dn_real *gradient, dn_real *velocity, dn_epoch *record, FILE *log) {
-    static dn_real inputs[BATCH * 784];
-    static int32_t labels[BATCH];
-    const size_t output_layer = net->layers[net->layer_count - 1].weights, tenth = training->count / 10;
-    double loss = 0, correct = 0, logged = 0; /* the loss at the last tenth of the epoch */
-    for (size_t first = 0; first < training->count; first += BATCH) { /* always in the same order */
-        const size_t count = training->count - first < BATCH ? training->count - first : BATCH;
-        const dn_batch batch = {count, inputs, labels, NULL};
-        dn_dataset_gather(training, NULL, first, count, inputs);
-        for (size_t b = 0; b < count; b++) labels[b] = training->labels[training->order[first + b]];
-        const dn_real *p = dn_forward(net, workspace, inputs, count, NULL);
-        loss += dn_loss_value(net, workspace, DN_CROSS_ENTROPY, &batch) * (double)count;
-        for (size_t b = 0; b < count; b++) correct += dn_largest(p + 10 * b, 10) == (size_t)labels[b];
-        if ((first + count) / tenth != first / tenth) {
-            fprintf(log, "%.4f\t%.9g\n", (double)record->epoch - 1 + (double)(first + count) / (double)training->count, (loss - logged) / (double)tenth);
-            logged = loss;
-        }
-        const dn_penalty none = {0, 0};
-        dn_backward(net, workspace, DN_CROSS_ENTROPY, &batch, none, gradient);
-        step_as_coded(s, net, gradient, velocity, output_layer, net->parameter_count);
-        if (net->layer_count == 1) continue;
-        shifted_gradient(net, shifted, workspace, &batch, gradient); /* the output weights are new ones already */
-        step_as_coded(s, net, gradient, velocity, 0, output_layer);
-    }
-    record->train_loss = loss / (double)training->count;
-    record->train_accuracy = correct / (double)training->count;
-}
-
-/* Stops at the fourth epoch in a row whose validation loss is not below that of the epoch before,
-   and returns the last net that improved on its predecessor. */
-static void train_as_coded(experiment *e, const setting *s, int seed, const dn_dataset *training, const dn_dataset *validation, result *r) {
-    dn_net net, shifted, best;
-    dn_workspace workspace;
-    dn_error error = {{0}, DN_OK};
-    dn_epoch epochs[EPOCHS];
-    dn_history history = {0, epochs, 0};
-    double before = (double)INFINITY;
-    char path[PATH];
-    build(&net, s, seed);
-    initialize_as_coded(&net, seed);
-    must(dn_net_copy(&shifted, &net, &error), &error);
-    must(dn_net_copy(&best, &net, &error), &error);
-    must(dn_workspace_init(&workspace, &net, BATCH, &error), &error);
-    dn_real *gradient = (dn_real *)calloc(2 * net.parameter_count, sizeof *gradient);
-    if (!gradient) fail("out of memory");
-    file_of(e, "steps", s, seed, ".tsv", path);
-    FILE *log = fopen(path, "w");
-    if (!log) fail("the folder of --out cannot be written to");
-    fprintf(log, "epoch\ttrain_loss\n");
-    for (int worse = 0; history.count < s->epochs && worse <= PATIENCE;) {
-        dn_epoch *now = &epochs[history.count++];
-        now->epoch = history.count;
-        epoch_as_coded(s, &net, &shifted, &workspace, training, gradient, gradient + net.parameter_count, now, log);
-        const dn_evaluation seen = dn_evaluate(&net, validation);
-        now->learning_rate = s->rate;
-        now->validation_loss = seen.loss;
-        now->validation_accuracy = seen.accuracy;
-        worse = seen.loss < before ? 0 : worse + 1;
-        before = seen.loss;
-        if (worse == 0) {
-            memcpy(best.parameters, net.parameters, net.parameter_count * sizeof(dn_real));
-            r->values[BEST_EPOCH] = (double)history.count;
-        }
-        show_run(e, r->key, history.count, s->epochs, seen.accuracy, 0, false);
-    }
-    fclose(log);
-    file_of(e, "log", s, seed, ".tsv", path);
-    must(dn_history_save(&history, path, r->key, &error), &error);
-    measure(&best, training, validation, &e->test, false, r);
-    dn_net_free(&net), dn_net_free(&shifted), dn_net_free(&best);
-    dn_workspace_free(&workspace);
-    free(gradient);
-}
+#include "shifted_gradient.h" /* as coded */
 
 /* As described: shuffled, the right gradient, patience 3, the net with the lowest validation loss.
    "no stopping" goes on to the end: what would early stopping have saved? */
@@ -183,7 +70,8 @@ static void train(experiment *e, const setting *s, int seed, result *r) {
         build(&net, s, seed);
         how.batch = BATCH;
         how.loss = s->loss;
-        how.optimizer = s->hidden[0] > 0 ? dn_weighted_momentum((dn_real)s->rate, (dn_real)momentum) : dn_sgd((dn_real)s->rate);
+        how.optimizer = s->hidden[0] > 0 ? dn_weighted_momentum((dn_real)s->rate, (dn_real)momentum)
+                                         : dn_sgd((dn_real)s->rate);
         how.penalty.l1 = (dn_real)s->l1;
         how.penalty.l2 = (dn_real)s->l2;
         how.patience = strcmp(s->how, "no stopping") != 0 ? PATIENCE : 0;
@@ -211,28 +99,41 @@ static void cell_of_three(experiment *e, const setting *s) {
     else cell(e, "%.0f " PLUS_MINUS " %.0f", stopped.mean - 1, stopped.deviation);
 }
 
-static bool close_to(summary s, double value, double tolerance) { return fabs(s.mean - value) <= tolerance; }
+static bool close_to(summary s, double value, double tolerance) {
+    return fabs(s.mean - value) <= tolerance;
+}
 
-static void show(experiment *e, const char *name, const char *title, const char *caption, const reported *rows, int count) {
+static void show(experiment *e, const char *name, const char *title, const char *caption,
+                 const reported *rows, int count) {
     curve curves[8];
+    char titles[4][60];
     for (int i = 0; i < count; i++) {
         curves[2 * i].title = rows[i].name;
         curves[2 * i].what = rows[i].what;
-        curves[2 * i + 1].title = "as coded";
+        snprintf(titles[i], sizeof titles[i], "%s, as coded", rows[i].name);
+        curves[2 * i + 1].title = titles[i];
         curves[2 * i + 1].what = with_how(rows[i].what, "coded");
     }
     show_curves(e, name, title, caption, curves, 2 * (size_t)count);
-    cell(e, "test set"), cell(e, "way"), cell(e, "accuracy"), cell(e, "loss"), cell(e, "best epoch"), cell(e, "within tolerance?"), end_row(e);
+    head(e, "test set|way|accuracy|loss|best epoch|within tolerance?");
     for (int i = 0; i < count; i++) {
         const setting as_coded = with_how(rows[i].what, "coded");
         ask_more(e, rows[i].what);
-        cell(e, "%s", rows[i].name), cell(e, "reported"), cell(e, "%.4f", rows[i].accuracy), cell(e, "%.4f", rows[i].loss);
+        cell(e, "%s", rows[i].name), cell(e, "reported"), cell(e, "%.4f", rows[i].accuracy),
+            cell(e, "%.4f", rows[i].loss);
         cell(e, rows[i].stopped < 0 ? "-" : "%.0f", rows[i].stopped), end_row(e);
         cell(e, " "), cell(e, "as described"), cell_of_three(e, &rows[i].what);
-        cell(e, "%s", judgement(e, summary_of(e, rows[i].what, TEST_ACCURACY), rows[i].expected)), end_row(e);
-        const summary accuracy = summary_of(e, as_coded, TEST_ACCURACY), loss = summary_of(e, as_coded, TEST_LOSS);
+        cell(e, "%s", judgement(e, summary_of(e, rows[i].what, TEST_ACCURACY), rows[i].expected)),
+            end_row(e);
+        const summary accuracy = summary_of(e, as_coded, TEST_ACCURACY),
+                      loss = summary_of(e, as_coded, TEST_LOSS);
         cell(e, " "), cell(e, "as coded"), cell_of_three(e, &as_coded);
-        cell(e, "%s", accuracy.count == 0 ? "-" : verdict(e, close_to(accuracy, rows[i].accuracy, 0.003) && close_to(loss, rows[i].loss, 0.005), "yes"));
+        cell(e, "%s",
+             accuracy.count == 0 ? "-"
+                                 : verdict(e,
+                                           close_to(accuracy, rows[i].accuracy, 0.003) &&
+                                               close_to(loss, rows[i].loss, 0.005),
+                                           "yes"));
         end_row(e);
     }
     end_table(e);
@@ -240,7 +141,8 @@ static void show(experiment *e, const char *name, const char *title, const char 
 
 /* 2  y_k = exp(a_k) / sum exp(a_k'),  a = w^T x,  E = -sum t ln y,  -dE/dw_jk = (t_k - y_k) x_j */
 static void softmax_section(experiment *e) {
-    const reported row = {"softmax regression", softmax_regression(), .9251, .27, 20, within(.925, .002)};
+    const reported row = {"softmax regression", softmax_regression(), .9251, .27, 20,
+                          within(.925, .002)};
     show(e, "softmax", "softmax regression, rate 0.05", "Figure 1: softmax regression", &row, 1);
 }
 
@@ -248,24 +150,31 @@ static void softmax_section(experiment *e) {
 
 /* 4  Delta w_t = gamma Delta w_(t-1) + (1 - gamma) alpha dE/dw */
 static void momentum_section(experiment *e) {
-    const reported row = {"tanh, momentum", net_of(DN_TANH, 0.1), .9745, .08, 31, within(.978, .003)};
+    const reported row = {"tanh, momentum",  net_of(DN_TANH, 0.1), .9745, .08, 31,
+                          within(.978, .003)};
     show(e, "momentum", "784-128-10, tanh, rate 0.1, momentum 0.9", "Figure 2: momentum", &row, 1);
 }
 
 /* 5  lambda/2 d/dw w^2 = lambda w (6), and for L1 lambda sign(w) (7) */
 static void regularization(experiment *e) {
     const setting tanh_net = net_of(DN_TANH, 0.05);
-    const reported rows[] = {{"L2, lambda 0.01", with_penalty(tanh_net, 0, 0.01), .9579, .155, 5, within(.96, .003)},
-                             {"L1, lambda 0.01", with_penalty(tanh_net, 0.01, 0), .9518, .1649, -1, no_range()}};
-    show(e, "penalties", "784-128-10, tanh, rate 0.05, lambda 0.01", "Figure 3: L2, and L1", rows, 2);
+    const reported rows[] = {
+        {"L2, lambda 0.01", with_penalty(tanh_net, 0, 0.01), .9579, .155, 5, within(.96, .003)},
+        {"L1, lambda 0.01", with_penalty(tanh_net, 0.01, 0), .9518, .1649, -1, no_range()}};
+    show(e, "penalties", "784-128-10, tanh, rate 0.05, lambda 0.01", "Figure 3: L2, and L1", rows,
+         2);
     const setting from_theirs = with_how(rows[1].what, "their start");
-    const summary theirs = summary_of_seeds(e, from_theirs, 1, TEST_ACCURACY), default_start = summary_of(e, rows[1].what, TEST_ACCURACY);
-    say(e, "As coded, the penalties have the wrong sign: they push the weights away from zero, and training ends early because the "
-        "validation loss soon rises. With the right sign, lambda = 0.01 is far too much for L1: %.4f from the library's start, %.4f "
-        "from theirs, where all weights are within [0, 0.01) and the first step's penalty is as large as they are: %s. So here are "
-        "other strengths, with the share of weights that are zero (|w| < 0.001), since the report speaks of sparsity:",
+    const summary theirs = summary_of_seeds(e, from_theirs, 1, TEST_ACCURACY),
+                  default_start = summary_of(e, rows[1].what, TEST_ACCURACY);
+    say(e,
+        "As coded, the penalties have the wrong sign: they push the weights away from zero, and "
+        "training ends early because the validation loss soon rises. With the right sign, lambda = "
+        "0.01 is far too much for L1: %.4f from the library's start, %.4f from theirs, where all "
+        "weights are within [0, 0.01) and the first step's penalty is as large as they are: %s. So "
+        "here are other strengths, with the share of weights that are zero (|w| < 0.001), since "
+        "the report speaks of sparsity:",
         default_start.mean, theirs.mean, theirs.mean <= 0.25 ? "a collapse" : "no collapse");
-    cell(e, "lambda"), cell(e, "L2: accuracy"), cell(e, "zeros"), cell(e, "L1: accuracy"), cell(e, "zeros"), end_row(e);
+    head(e, "lambda|L2: accuracy|zeros|L1: accuracy|zeros");
     const double strengths[] = {1e-2, 1e-3, 1e-4, 1e-5, 0};
     summary sparse = {0, 0, 0, 0}, none = sparse, best = sparse;
     for (int i = 0; i < 5; i++) {
@@ -279,38 +188,49 @@ static void regularization(experiment *e) {
             else cell(e, "%.1f %%", 100 * zeros.mean);
             if (l1 && i == 2) sparse = zeros;
             if (i == 4) none = accuracy;
-            if (accuracy.count > 0 && (best.count == 0 || accuracy.mean > best.mean)) best = accuracy;
+            if (accuracy.count > 0 && (best.count == 0 || accuracy.mean > best.mean))
+                best = accuracy;
         }
         end_row(e);
     }
     end_table(e);
     char text[400];
-    say(e, "**Do the penalties help?** %s L1 at 1e-4 makes %.0f %% of the weights zero.", comparison(text, "The best strength", best, "none", none),
-        100 * sparse.mean);
+    say(e, "**Do the penalties help?** %s L1 at 1e-4 makes %.0f %% of the weights zero.",
+        comparison(text, "The best strength", best, "none", none), 100 * sparse.mean);
 }
 
 /* 6  f(x) = 1/(1 + e^-x) (8),  f(x) = max(0, x) (9) */
 static void activations(experiment *e) {
-    const reported rows[] = {{"sigmoid, rate 0.5", net_of(DN_SIGMOID, 0.5), .9743, .0823, 27, within(.978, .003)},
-                             {"ReLU, rate 0.1", net_of(DN_RELU, 0.1), .9769, .0794, 17, within(.978, .003)}};
-    show(e, "activations", "784-128-10: sigmoid (rate 0.5), ReLU (rate 0.1)", "Figures 4 and 5: sigmoid and ReLU", rows, 2);
+    const reported rows[] = {
+        {"sigmoid, rate 0.5", net_of(DN_SIGMOID, 0.5), .9743, .0823, 27, within(.978, .003)},
+        {"ReLU, rate 0.1", net_of(DN_RELU, 0.1), .9769, .0794, 17, within(.978, .003)}};
+    show(e, "activations", "784-128-10: sigmoid (rate 0.5), ReLU (rate 0.1)",
+         "Figures 4 and 5: sigmoid and ReLU", rows, 2);
     const summary relu = summary_of(e, rows[1].what, TEST_ACCURACY);
     const summary tanh_net = summary_of(e, net_of(DN_TANH, 0.1), TEST_ACCURACY);
-    answer(e, "Is ReLU better than tanh?", relu, tanh_net, summary_of(e, with_how(rows[1].what, "coded"), TEST_ACCURACY),
+    answer(e, "Is ReLU better than tanh?", relu, tanh_net,
+           summary_of(e, with_how(rows[1].what, "coded"), TEST_ACCURACY),
            summary_of(e, with_how(net_of(DN_TANH, 0.1), "coded"), TEST_ACCURACY));
     char first[400], second[400];
     say(e, "**Is ReLU best?** %s %s", comparison(first, "ReLU", relu, "tanh", tanh_net),
         comparison(second, "ReLU", relu, "sigmoid", summary_of(e, rows[0].what, TEST_ACCURACY)));
     const setting stopped = rows[1].what, on = with_how(stopped, "no stopping");
-    const summary loss = summary_of_seeds(e, on, e->seeds_of_figures, TEST_LOSS), epochs = summary_of(e, stopped, BEST_EPOCH);
+    const summary loss = summary_of_seeds(e, on, e->seeds_of_figures, TEST_LOSS),
+                  epochs = summary_of(e, stopped, BEST_EPOCH);
     char early[120];
-    snprintf(early, sizeof early, "test loss %.4f instead of %.4f, after about %.0f epochs instead of %d", summary_of(e, stopped, TEST_LOSS).mean,
-             loss.mean, epochs.mean + PATIENCE, (int)adapted(e, stopped).epochs);
+    snprintf(early, sizeof early,
+             "test loss %.4f instead of %.4f, after about %.0f epochs instead of %d",
+             summary_of(e, stopped, TEST_LOSS).mean, loss.mean, epochs.mean + PATIENCE,
+             (int)adapted(e, stopped).epochs);
     answer_with(e, "What does early stopping buy?", early, "-");
-    say(e, "**What does early stopping buy?** ReLU, stopped after about %.0f epochs, or trained for %d. Test loss: %s Accuracy: %s The net "
-        "goes on to become more certain of its mistakes (the loss grows), not to make more of them.", epochs.mean + PATIENCE,
-        (int)adapted(e, stopped).epochs, comparison(first, "to the end", loss, "stopped", summary_of(e, stopped, TEST_LOSS)),
-        comparison(second, "to the end", summary_of_seeds(e, on, e->seeds_of_figures, TEST_ACCURACY), "stopped", relu));
+    say(e,
+        "**What does early stopping buy?** ReLU, stopped after about %.0f epochs, or trained for "
+        "%d. Test loss: %s Accuracy: %s The net goes on to become more certain of its mistakes "
+        "(the loss grows), not to make more of them.",
+        epochs.mean + PATIENCE, (int)adapted(e, stopped).epochs,
+        comparison(first, "to the end", loss, "stopped", summary_of(e, stopped, TEST_LOSS)),
+        comparison(second, "to the end",
+                   summary_of_seeds(e, on, e->seeds_of_figures, TEST_ACCURACY), "stopped", relu));
 }
 
 int main(int count, char **words) {
@@ -322,9 +242,12 @@ int main(int count, char **words) {
         {"activations", "6 Activation experiments (figures 4 and 5)", activations},
         {NULL, NULL, NULL}};
     static experiment e = {.name = "softmax_to_hidden_layer",
-                           .title = "Implementing a Multi-Layer Neural Network for MNIST Classification",
+                           .title =
+                               "Implementing a Multi-Layer Neural Network for MNIST Classification",
                            .source = "D. Shi, University of California San Diego",
-                           .sections = sections, .train = train, .data_folder = "data/mnist",
+                           .sections = sections,
+                           .train = train,
+                           .data_folder = "data/mnist",
                            .effort = 0.5}; /* most runs stop early */
     program_name = words[0];
     return experiment_main(&e, count, words);

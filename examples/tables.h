@@ -58,6 +58,15 @@ static inline void end_row(experiment *e) {
     if (e->report && e->rows <= MAX_CELLS) e->rows++;
 }
 
+/* The head of a table: its columns, with '|' between them. */
+static inline void head(experiment *e, const char *columns) {
+    for (size_t length; *columns; columns += length + (columns[length] == '|')) {
+        length = strcspn(columns, "|");
+        cell(e, "%.*s", (int)length, columns);
+    }
+    end_row(e);
+}
+
 /* Columns on the screen: the bytes that do not go on with a character in UTF-8. */
 static inline size_t width_of(const char *text) {
     size_t width = 0;
@@ -87,7 +96,8 @@ static inline void end_table(experiment *e) {
             put_row(file, e->cells[r], widths);
             for (size_t c = 0; r == 0 && widths[c] > 0; c++) {
                 fprintf(file, c == 0 ? "|" : "");
-                for (size_t i = 0; i < widths[c] + 2; i++) fputc(c > 0 && i == widths[c] + 1 ? ':' : '-', file);
+                for (size_t i = 0; i < widths[c] + 2; i++)
+                    fputc(c > 0 && i == widths[c] + 1 ? ':' : '-', file);
                 fputc('|', file);
             }
             if (r == 0) fputc('\n', file);
@@ -97,9 +107,11 @@ static inline void end_table(experiment *e) {
     e->rows = 0;
 }
 
-/* "0.9825 +- 0.0004 (5)": mean, deviation, runs; "0.9825" from one run; or "-" when there is nothing. */
+/* "0.9825 +- 0.0004 (5)": mean, deviation, runs; "0.9825" from one run; or
+   "-" when there is nothing. */
 static inline const char *number_text(char text[CELL], summary s) {
     if (s.count == 0) snprintf(text, CELL, "-");
+    else if (s.mean != s.mean) snprintf(text, CELL, "diverged");
     else if (s.count == 1) snprintf(text, CELL, "%.4f", s.mean);
     else snprintf(text, CELL, "%.4f " PLUS_MINUS " %.4f (%d)", s.mean, s.deviation, s.count);
     return text;
@@ -130,8 +142,12 @@ static inline range between(double low, double high) {
     return r;
 }
 
-static inline range collapse(void) { return between(0, 0.25); } /* on most seeds */
-static inline range no_range(void) { return between((double)NAN, (double)NAN); }
+static inline range collapse(void) {
+    return between(0, 0.25);
+} /* on most seeds */
+static inline range no_range(void) {
+    return between((double)NAN, (double)NAN);
+}
 
 /* Counts the row, and says whether it is within its tolerance. */
 static inline const char *verdict(experiment *e, bool within_it, const char *yes) {
@@ -163,7 +179,8 @@ typedef struct value_table {
     size_t count;
 } value_table;
 
-static inline value_table value_table_of(const char *name, const char *value, metric what, const char *other) {
+static inline value_table value_table_of(const char *name, const char *value, metric what,
+                                         const char *other) {
     value_table t;
     memset(&t, 0, sizeof t);
     t.name = name;
@@ -179,8 +196,8 @@ static inline setting with_how(setting s, const char *how) {
 }
 
 /* A row; `described` may be without a name (how == NULL), then that column stays empty. */
-static inline value_row *add_row(experiment *e, value_table *t, double x, double reported, range allowed,
-                          setting described, setting other, setting coded) {
+static inline value_row *add_row(experiment *e, value_table *t, double x, double reported,
+                                 range allowed, setting described, setting other, setting coded) {
     value_row *row = &t->rows[t->count++];
     snprintf(row->label, sizeof row->label, "%g", x);
     row->x = x;
@@ -198,9 +215,7 @@ static inline void show_values(experiment *e, const value_table *t, const char *
     cell(e, "reported");
     cell(e, "as described");
     if (t->other) cell(e, "%s", t->other);
-    cell(e, "as coded");
-    cell(e, "as coded within tolerance?");
-    end_row(e);
+    head(e, "as coded|as coded within tolerance?");
     for (size_t i = 0; i < t->count; i++) {
         const value_row *row = &t->rows[i];
         cell(e, "%s", row->label);
@@ -212,7 +227,8 @@ static inline void show_values(experiment *e, const value_table *t, const char *
         end_row(e);
     }
     end_table(e);
-    say(e, "%s. Mean " PLUS_MINUS " deviation (over so many seeds); without brackets: one.", measured_on);
+    say(e, "%s. Mean " PLUS_MINUS " deviation (over so many seeds); without brackets: one.",
+        measured_on);
 }
 
 /* ---- Verdicts, computed. */
@@ -237,17 +253,21 @@ static inline difference difference_of(summary a, summary b) {
 }
 
 /* "A 0.9843, B 0.9836: a difference of +0.0007 +- 0.0004, within what seeds do (0.0009)." */
-static inline const char *comparison(char text[400], const char *a_name, summary a, const char *b_name, summary b) {
+static inline const char *comparison(char text[400], const char *a_name, summary a,
+                                     const char *b_name, summary b) {
     const difference d = difference_of(a, b);
-    if (a.count == 0 || b.count == 0) snprintf(text, 400, "%s against %s: not run.", a_name, b_name);
+    if (a.count == 0 || b.count == 0)
+        snprintf(text, 400, "%s against %s: not run.", a_name, b_name);
     else if (!d.known)
-        snprintf(text, 400, "%s %.4f, %s %.4f: a difference of %+.4f, from one seed alone.", a_name, a.mean, b_name,
-                 b.mean, d.value);
+        snprintf(text, 400, "%s %.4f, %s %.4f: a difference of %+.4f, from one seed alone.", a_name,
+                 a.mean, b_name, b.mean, d.value);
     else
-        snprintf(text, 400, "%s %.4f, %s %.4f: a difference of %+.4f " PLUS_MINUS " %.4f, %s (%.4f).", a_name, a.mean,
-                 b_name, b.mean, d.value, d.error,
-                 d.real ? "larger than the seeds' spread"
-                        : fabs(d.value) > d.spread ? "hardly more than the seeds' spread" : "within the seeds' spread",
+        snprintf(text, 400,
+                 "%s %.4f, %s %.4f: a difference of %+.4f " PLUS_MINUS " %.4f, %s (%.4f).", a_name,
+                 a.mean, b_name, b.mean, d.value, d.error,
+                 d.real                     ? "larger than the seeds' spread"
+                 : fabs(d.value) > d.spread ? "hardly more than the seeds' spread"
+                                            : "within the seeds' spread",
                  d.spread);
     return text;
 }
@@ -256,20 +276,35 @@ static inline const char *comparison(char text[400], const char *a_name, summary
 static inline const char *in_short(char text[120], difference d) {
     if (!d.known) snprintf(text, 120, "%+.4f, from one run", d.value);
     else
-        snprintf(text, 120, "%s: %+.4f " PLUS_MINUS " %.4f", !d.real ? "no difference" : d.value > 0 ? "yes" : "no, worse",
+        snprintf(text, 120, "%s: %+.4f " PLUS_MINUS " %.4f",
+                 !d.real       ? "no difference"
+                 : d.value > 0 ? "yes"
+                               : "no, worse",
                  d.value, d.error);
     return text;
 }
 
 /* A row of the list of verdicts: the question, and two short answers. */
-static inline void answer_with(experiment *e, const char *question, const char *described, const char *as_coded) {
+static inline void answer_with(experiment *e, const char *question, const char *described,
+                               const char *as_coded) {
     if (e->answers) fprintf(e->answers, "| %s | %s | %s |\n", question, described, as_coded);
 }
 
-static inline void answer(experiment *e, const char *question, summary a, summary b, summary a_coded, summary b_coded) {
+static inline bool have_collapsed(summary a, summary b) {
+    return a.count > 0 && b.count > 0 && a.mean <= 0.25 && b.mean <= 0.25;
+}
+
+/* Of two accuracies. */
+static inline const char *short_answer(char text[120], summary a, summary b) {
+    if (a.count == 0 || b.count == 0) return "-";
+    if (have_collapsed(a, b)) return "both collapse";
+    return in_short(text, difference_of(a, b));
+}
+
+static inline void answer(experiment *e, const char *question, summary a, summary b,
+                          summary a_coded, summary b_coded) {
     char one[120], two[120];
-    answer_with(e, question, a.count && b.count ? in_short(one, difference_of(a, b)) : "-",
-                a_coded.count && b_coded.count ? in_short(two, difference_of(a_coded, b_coded)) : "-");
+    answer_with(e, question, short_answer(one, a, b), short_answer(two, a_coded, b_coded));
 }
 
 /* The row with the highest mean of a column (0 described, 1 other, 2 coded). */
@@ -277,7 +312,9 @@ static inline const value_row *best_row(const value_table *t, int which) {
     const value_row *best = NULL;
     double highest = -1;
     for (size_t i = 0; i < t->count; i++) {
-        const summary s = which == 0 ? t->rows[i].described : which == 1 ? t->rows[i].other : t->rows[i].coded;
+        const summary s = which == 0   ? t->rows[i].described
+                          : which == 1 ? t->rows[i].other
+                                       : t->rows[i].coded;
         if (s.count == 0 || !(s.mean > highest)) continue;
         highest = s.mean;
         best = &t->rows[i];
@@ -292,7 +329,8 @@ static inline const value_row *row_at(const value_table *t, double x) {
 }
 
 /* "as coded, a is best (...)": the verdict on "x is best" against another value. */
-static inline void verdict_on_best(experiment *e, const value_table *t, const char *claim, double x, double other) {
+static inline void verdict_on_best(experiment *e, const value_table *t, const char *claim, double x,
+                                   double other) {
     char first[400], second[400], a[60], b[60];
     if (!e->report) return;
     const value_row *one = row_at(t, x), *two = row_at(t, other);
@@ -302,9 +340,11 @@ static inline void verdict_on_best(experiment *e, const value_table *t, const ch
     const difference coded = difference_of(one->coded, two->coded);
     answer(e, claim, one->described, two->described, one->coded, two->coded);
     say(e, "**%s** As described: %s As coded: %s So the claim %s.", claim,
-        comparison(first, a, one->described, b, two->described), comparison(second, a, one->coded, b, two->coded),
+        comparison(first, a, one->described, b, two->described),
+        comparison(second, a, one->coded, b, two->coded),
         !described.known && !coded.known ? "cannot be judged from one seed"
-        : (described.real && described.value > 0) || (!described.known && coded.real && coded.value > 0)
+        : (described.real && described.value > 0) ||
+                (!described.known && coded.real && coded.value > 0)
             ? "holds"
         : coded.real && coded.value > 0 ? "holds for their program only"
                                         : "does not stand out from chance");

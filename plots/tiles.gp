@@ -20,6 +20,6 @@ set bmargin at screen 0.0
 set tmargin at screen (down + 0.0) / height
 set xrange [-0.5:STATS_max_x + 0.5]
 set yrange [STATS_max_y + 0.5:-0.5]
-plot data index 0 using 1:2:3:4:5 with rgbimage pixels, \
+plot data index 0 using 1:2:3:4:5 with rgbimage, \
      data index 1 using 1:2:3 with labels
 set output

@@ -12,7 +12,7 @@ bar = strstrt(ARG3, "|")
 set xlabel ARG3[:bar - 1]." (logarithmic)"
 stats data using 2 every ::1 name "x" nooutput
 stats data using 3 every ::1 name "y" nooutput
-stats data using 4 every ::1 name "d" nooutput
+stats data using (valid(4) ? $4 : $3) every ::1 name "d" nooutput # without a run: the report's
 step = (x_max - x_min) / (x_records - 1)
 set xrange [x_min - step / 2:x_max + step / 2]
 set xtics rotate by 30 right

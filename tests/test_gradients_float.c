@@ -1,5 +1,5 @@
 /* The gradient check in single precision, with the step of a published report: epsilon 1e-2,
-   differences of at most epsilon^2 = 1e-4, on a net of 784 inputs and 128 hidden units. */
+   differences of at most epsilon^2 = 1e-4, on a net of 784 inputs. */
 #define DENSENET_IMPLEMENTATION
 #include "../densenet.h"
 #include "tap.h"

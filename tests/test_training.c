@@ -484,6 +484,9 @@ static void early_stopping(void) {
 
 /* ---- Divergence. */
 
+static dn_real root_of(dn_real z) { return (dn_real)sqrt((double)z); }
+static dn_real slope_of(dn_real z, dn_real a) { return (void)z, 1 / (2 * a); }
+
 static void diverges(void) {
     static const dn_real y[COUNT * CLASSES] = {0};
     dn_net net;
@@ -579,6 +582,36 @@ static void diverges(void) {
     ok(status == DN_ERROR_DIVERGED && strstr(error.message, "samples themselves hold NaN") != NULL &&
            strstr(error.message, "learning rate") == NULL,
        "a NaN in the data: %s", error.message);
+    dn_net_free(&net);
+
+    dn_real rows[COUNT * CLASSES] = {0};
+    rows[7] = (dn_real)NAN;
+    data.values = points;
+    const int32_t *labels = data.labels;
+    data.labels = NULL;
+    data.targets = rows;
+    data.outputs = CLASSES;
+    make_net(&net, 1, false);
+    status = dn_train(&net, &data, NULL, &how, &error);
+    ok(status == DN_ERROR_DIVERGED && strstr(error.message, "samples themselves hold NaN") != NULL,
+       "a NaN in the targets: %s", error.message);
+    dn_net_free(&net);
+
+    /* An activation of the user's own that makes them. */
+    const dn_custom_activation root = {"root", root_of, slope_of};
+    dn_dense layer;
+    memset(&layer, 0, sizeof layer);
+    layer.outputs = 8;
+    layer.activation = DN_CUSTOM;
+    layer.custom = &root;
+    dn_net_init(&net, WIDTH, 1);
+    dn_net_layer(&net, &layer);
+    dn_net_dense(&net, CLASSES, DN_SOFTMAX);
+    data.labels = labels;
+    data.targets = NULL;
+    status = dn_train(&net, &data, NULL, &how, &error);
+    ok(status == DN_ERROR_DIVERGED && strstr(error.message, "outputs of layer 0 (root)") != NULL,
+       "an activation that makes NaN: %s", error.message);
     dn_net_free(&net);
 }
 
