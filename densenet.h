@@ -2380,8 +2380,8 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
 ### Threads
 
 A core cannot be made faster, but there are several. The elements of c do not depend on each
-other: its columns, or its rows if there are more of them, are dealt out to the threads. No sum
-is split, so that the number of threads changes no bit.
+other: its rows or its columns are dealt out to the threads. No sum is split, so that the number
+of threads changes no bit.
 
 The usual way to use several cores in training is another: each takes a part of the batch, and
 the gradients are added at the end. That sum is in the order in which the batch was cut,
@@ -2389,10 +2389,11 @@ so that two threads give other last bits than one; after some hundred steps the 
 visibly, and no result can be repeated on another machine. Cutting the output instead costs
 nothing but that each thread reads all of the factor that is not cut.
 
-Each thread gets whole tiles, and one run of neighbouring ones. With two threads and 1000 columns
-of 48 in a panel there are 21 panels, of which one thread takes 10 and the other 11. A product of
-less than a million multiplications, some ten microseconds, is finished sooner than threads are
-woken.
+Each thread gets whole tiles, and one run of neighbouring ones. What is cut is what comes out more
+even. Of [40, 1000], two threads would get 16 and 24 rows; its 21 panels of 48 columns are dealt
+out 10 and 11. Of [128, 128] the rows are better, 64 and 64, than the panels, 48 and 80 columns. A
+product of less than a million multiplications, some ten microseconds, is finished sooner than
+threads are woken.
 
 Threads are OpenMP's, which the compiler brings along: with `-fopenmp` the `#pragma` is obeyed,
 without it the compiler does not know it, and the same loop runs in one thread. A product inside
@@ -2404,9 +2405,12 @@ DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_facto
 #ifdef _OPENMP
     const int threads = omp_in_parallel() ? 1 : omp_get_max_threads();
     if (threads > 1 && (double)m * (double)n * (double)k > 1e6) {
-        const bool by_rows = m > n;
-        const size_t unit = by_rows ? 8 : (size_t)DNI_NAME(panel), all = by_rows ? m : n;
-        const size_t units = (all + unit - 1) / unit, count = (size_t)threads;
+        const size_t count = (size_t)threads, panel = (size_t)DNI_NAME(panel);
+        const size_t rows_each = ((m + 7) / 8 + count - 1) / count * 8; /* of the busiest thread */
+        const size_t columns_each = ((n + panel - 1) / panel + count - 1) / count * panel;
+        const bool by_rows = (double)rows_each * (double)n <= (double)columns_each * (double)m;
+        const size_t unit = by_rows ? 8 : panel, all = by_rows ? m : n;
+        const size_t units = (all + unit - 1) / unit;
 #pragma omp parallel for schedule(static) num_threads(threads)
         for (int thread = 0; thread < threads; thread++) {
             const size_t first = units * (size_t)thread / count * unit;
@@ -8022,19 +8026,22 @@ static void dni_prefetch(const unsigned char *bytes, size_t count) {
 DN_API void dn_dataset_gather(const dn_dataset *data, const uint32_t *samples, size_t first,
                               size_t count, dn_real *inputs) {
     const size_t features = data->features;
-    dn_real table[256];
     DN_ASSERT(data->normalization != DN_NORMALIZE_FEATURE ||
               (data->mean != NULL && data->deviation != NULL));
-    for (size_t s = 0; s < count; s++, inputs += features) {
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static) if (count * features > 16384)
+#endif
+    for (size_t s = 0; s < count; s++) {
+        dn_real table[256], *input = inputs + s * features;
         const size_t row = dni_row_of(data, samples != NULL ? samples[s] : first + s);
         if (data->bytes != NULL && samples != NULL && s + DNI_AHEAD < count) {
             const size_t ahead = dni_row_of(data, samples[s + DNI_AHEAD]);
             dni_prefetch(data->bytes + ahead * features, features);
         }
         if (data->bytes != NULL)
-            dni_gather_bytes(data, data->bytes + row * features, table, inputs);
+            dni_gather_bytes(data, data->bytes + row * features, table, input);
         else
-            dni_gather_values(data, data->values + row * features, inputs);
+            dni_gather_values(data, data->values + row * features, input);
     }
 }
 

@@ -346,7 +346,7 @@ static summary summary_of(experiment *e, setting s, metric m) {
 
 /* Asks for more runs of a row on which a verdict rests. */
 static inline void ask_more(experiment *e, setting s) {
-    const int more = e->seeds < 4 ? e->seeds : 4;
+    const int more = e->seeds < 3 ? e->seeds : 3;
     (void)summary_of_seeds(e, s, more, VALIDATION_ACCURACY);
 }
 
@@ -577,7 +577,7 @@ static void print_help(const experiment *e) {
            e->name, e->title, e->source);
     for (const section *s = e->sections; s->name; s++)
         printf("                     %-14s %s\n", s->name, s->title);
-    printf("  --seeds N        runs per row of a table (default 5; 2 to 4 where a run is long, 1\n"
+    printf("  --seeds N        runs per row of a table (default 5; 2 or 3 where a run is long, 1\n"
            "                   for the longest) and per curve of a figure (default 1)\n"
            "  --as-described   only the right mathematics with the report's numbers\n"
            "  --as-coded       only what the report's own program did\n"

@@ -132,7 +132,8 @@ static inline void explain_collapse(experiment *e, setting s, const char *value)
             is_coded(&s) ? "As coded," : "With the right gradient,", value, 100 * silent.mean);
     else
         say(e,
-            "%s %s: a collapse (%.4f) with %.1f %% of the hidden units silent. So it is the outputs "
+            "%s %s: a collapse (%.4f) with %.1f %% of the hidden units silent. So it is the "
+            "outputs "
             "that are lost: %s.",
             is_coded(&s) ? "As coded," : "With the right gradient,", value, accuracy.mean,
             100 * silent.mean,

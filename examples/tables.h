@@ -336,7 +336,8 @@ static inline void verdict_on_best(experiment *e, const value_table *t, const ch
     const value_row *one = row_at(t, x), *two = row_at(t, other);
     snprintf(a, sizeof a, "%s %s", t->value, one->label);
     snprintf(b, sizeof b, "%s", two->label);
-    const difference described = difference_of(one->described, two->described);
+    difference described = difference_of(one->described, two->described);
+    if (have_collapsed(one->described, two->described)) described.known = described.real = false;
     const difference coded = difference_of(one->coded, two->coded);
     answer(e, claim, one->described, two->described, one->coded, two->coded);
     say(e, "**%s** As described: %s As coded: %s So the claim %s.", claim,
