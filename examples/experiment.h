@@ -233,7 +233,7 @@ static void append_result(experiment *e, const result *r) {
     FILE *file = fopen(path, "a");
     if (!file) fail("results.tsv cannot be written");
     fputs(r->key, file);
-    for (int m = 0; m < METRICS; m++) fprintf(file, "\t%.9g", r->values[m]);
+    for (int m = 0; m < METRICS; m++) fprintf(file, "\t%.17g", r->values[m]); /* every bit */
     fputc('\n', file);
     if (fclose(file) != 0) fail("results.tsv cannot be written");
 }
