@@ -1606,6 +1606,7 @@ typedef struct dni_arithmetic {
     void (*scale)(dn_real factor, dn_real *numbers, size_t count);
     void (*add)(const dn_real *from, dn_real *to, size_t count);
     void (*multiply)(const dn_real *from, dn_real *to, size_t count);
+    void (*penalize)(dn_penalty penalty, const dn_real *w, dn_real *dw, size_t count);
     void (*exponentials)(const dn_real *from, dn_real *to, size_t count);
     void (*activate)(dn_activation f, const dn_real *from, dn_real *to, size_t count);
     void (*activate_backward)(dn_activation f, const dn_real *a, dn_real *delta, size_t count);
@@ -1808,6 +1809,16 @@ DNI_TARGET static void DNI_NAME(add)(const dn_real *from, dn_real *to, size_t co
 
 DNI_TARGET static void DNI_NAME(multiply)(const dn_real *from, dn_real *to, size_t count) {
     DNI_FOR_EACH(from, to, count, y = DNI_MUL(y, x));
+}
+
+/* dw += l1 sign(w) + l2 w, as chapter 6 says. */
+DNI_TARGET static void DNI_NAME(penalize)(dn_penalty penalty, const dn_real *w, dn_real *dw,
+                                          size_t count) {
+    const DNI_VECTOR zero = DNI_SET(0), one = DNI_SET(1), minus_one = DNI_SET(-1);
+    const DNI_VECTOR l1 = DNI_SET(penalty.l1), l2 = DNI_SET(penalty.l2);
+    DNI_FOR_EACH(w, dw, count,
+                 const DNI_VECTOR below = DNI_IF_POSITIVE(DNI_SUB(zero, x), minus_one, zero);
+                 y = DNI_FMA(l2, x, DNI_FMA(l1, DNI_IF_POSITIVE(x, one, below), y)));
 }
 
 DNI_TARGET static void DNI_NAME(exponentials)(const dn_real *from, dn_real *to, size_t count) {
@@ -2432,7 +2443,7 @@ DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_facto
 
 static const dni_arithmetic DNI_NAME(arithmetic) = {
     DNI_TEXT(DNI_INSTANCE), DNI_NAME(divide_bytes), DNI_NAME(scale),
-    DNI_NAME(add),          DNI_NAME(multiply),     DNI_NAME(exponentials),
+    DNI_NAME(add),          DNI_NAME(multiply),     DNI_NAME(penalize), DNI_NAME(exponentials),
     DNI_NAME(activate),     DNI_NAME(activate_backward), DNI_NAME(update),
     DNI_NAME(product)};
 
@@ -4067,13 +4078,6 @@ DN_API double dn_penalty_value(const dn_net *net, dn_penalty penalty) {
     return dni_fma((double)penalty.l1, absolute, 0.5 * (double)penalty.l2 * square);
 }
 
-static void dni_penalty_gradient(const dn_real *w, size_t count, dn_penalty penalty, dn_real *dw) {
-    for (size_t i = 0; i < count; i++) {
-        const dn_real sign = w[i] > 0 ? (dn_real)1 : w[i] < 0 ? (dn_real)-1 : 0;
-        dw[i] = dni_fma_real(penalty.l2, w[i], dni_fma_real(penalty.l1, sign, dw[i]));
-    }
-}
-
 /*
 ### Backward, one layer
 
@@ -4142,7 +4146,8 @@ static void dni_dense_backward(const dn_net *net, const dn_layer *layer, const d
                      dn_matrix_view(dz, rows, out), dn_matrix_view(dw, in, out), false,
                      layer == net->layers);
         if (penalty.l1 != 0 || penalty.l2 != 0)
-            dni_penalty_gradient(net->parameters + layer->weights, in * out, penalty, dw);
+            dni_arithmetic_of_this_machine()->penalize(
+                penalty, net->parameters + layer->weights, dw, in * out);
     }
     memset(dbias, 0, out * sizeof *dbias);
     if (!layer->freeze_biases) dni_add_rows(dz, rows, out, dbias);
