@@ -1620,8 +1620,11 @@ typedef struct dni_arithmetic {
 
 enum {
     DNI_DEPTH = 256, /* k is cut into blocks of so many */
-    DNI_ROWS = 1024  /* and m, for the lists of zeroes */
+    DNI_ROWS = 1024, /* and m, for the lists of zeroes */
+    DNI_CHUNK = 4096  /* long arrays are dealt out to threads in chunks of so many */
 };
+
+static inline size_t dni_chunk(size_t left) { return left < DNI_CHUNK ? left : (size_t)DNI_CHUNK; }
 
 #endif /* DNI_FIRST_PASS: what follows is read once for each instruction set */
 
@@ -2404,8 +2407,9 @@ nothing but that each thread reads all of the factor that is not cut.
 Each thread gets whole tiles, and one run of neighbouring ones. What is cut is what comes out more
 even. Of [40, 1000], two threads would get 16 and 24 rows; its 21 panels of 48 columns are dealt
 out 10 and 11. Of [128, 128] the rows are better, 64 and 64, than the panels, 48 and 80 columns. A
-product of less than a million multiplications, some ten microseconds, is finished sooner than
-threads are woken.
+product of less than 300,000 multiplications, some five microseconds, is finished sooner than two
+threads have agreed about it. Long arrays, in activations and updates, are dealt out in chunks in
+the same way.
 
 Threads are OpenMP's, which the compiler brings along: with `-fopenmp` the `#pragma` is obeyed,
 without it the compiler does not know it, and the same loop runs in one thread. A product inside
@@ -2416,7 +2420,7 @@ DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_facto
                                          bool look_for_zeroes) {
 #ifdef _OPENMP
     const int threads = omp_in_parallel() ? 1 : omp_get_max_threads();
-    if (threads > 1 && (double)m * (double)n * (double)k > 1e6) {
+    if (threads > 1 && (double)m * (double)n * (double)k > 3e5) {
         const size_t count = (size_t)threads, panel = (size_t)DNI_NAME(panel);
         const size_t rows_each = ((m + 7) / 8 + count - 1) / count * 8; /* of the busiest thread */
         const size_t columns_each = ((n + panel - 1) / panel + count - 1) / count * panel;
@@ -3499,13 +3503,21 @@ static void dni_softmax(const dn_real *z, dn_real *a, size_t rows, size_t column
 `from` and `to` may be the same array.
 */
 static void dni_activate(const dn_layer *layer, const dn_real *from, dn_real *to, size_t rows) {
+    const dni_arithmetic *arithmetic = dni_arithmetic_of_this_machine();
     const size_t count = rows * layer->outputs;
-    if (layer->activation == DN_SOFTMAX)
+    if (layer->activation == DN_SOFTMAX) {
         dni_softmax(from, to, rows, layer->outputs);
-    else if (layer->activation == DN_CUSTOM)
+        return;
+    }
+    if (layer->activation == DN_CUSTOM) {
         for (size_t i = 0; i < count; i++) to[i] = layer->custom->value(from[i]);
-    else
-        dni_arithmetic_of_this_machine()->activate(layer->activation, from, to, count);
+        return;
+    }
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static) if (count > 2 * (size_t)DNI_CHUNK)
+#endif
+    for (size_t at = 0; at < count; at += DNI_CHUNK)
+        arithmetic->activate(layer->activation, from + at, to + at, dni_chunk(count - at));
 }
 
 /*
@@ -3535,13 +3547,21 @@ static void dni_softmax_backward(const dn_real *a, dn_real *delta, size_t rows, 
 
 static void dni_activate_backward(const dn_layer *layer, const dn_real *z, const dn_real *a,
                                   dn_real *delta, size_t rows) {
+    const dni_arithmetic *arithmetic = dni_arithmetic_of_this_machine();
     const size_t count = rows * layer->outputs;
-    if (layer->activation == DN_SOFTMAX)
+    if (layer->activation == DN_SOFTMAX) {
         dni_softmax_backward(a, delta, rows, layer->outputs);
-    else if (layer->activation == DN_CUSTOM)
+        return;
+    }
+    if (layer->activation == DN_CUSTOM) {
         for (size_t i = 0; i < count; i++) delta[i] *= layer->custom->derivative(z[i], a[i]);
-    else
-        dni_arithmetic_of_this_machine()->activate_backward(layer->activation, a, delta, count);
+        return;
+    }
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static) if (count > 2 * (size_t)DNI_CHUNK)
+#endif
+    for (size_t at = 0; at < count; at += DNI_CHUNK)
+        arithmetic->activate_backward(layer->activation, a + at, delta + at, dni_chunk(count - at));
 }
 
 /*
@@ -4761,10 +4781,14 @@ static dni_step dni_step_begin(const dn_optimizer *optimizer, dn_optimizer_state
 
 static void dni_update_range(const dni_step *step, dn_optimizer_state *state, dn_net *net,
                              const dn_real *gradient, size_t start, size_t count) {
-    dni_arithmetic_of_this_machine()->update(step, count, net->parameters + start,
-                                             gradient + start,
-                                             state->first != NULL ? state->first + start : NULL,
-                                             state->second != NULL ? state->second + start : NULL);
+    const dni_arithmetic *arithmetic = dni_arithmetic_of_this_machine();
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static) if (count > 2 * (size_t)DNI_CHUNK)
+#endif
+    for (size_t at = start; at < start + count; at += DNI_CHUNK)
+        arithmetic->update(step, dni_chunk(start + count - at), net->parameters + at, gradient + at,
+                           state->first != NULL ? state->first + at : NULL,
+                           state->second != NULL ? state->second + at : NULL);
 }
 
 DN_API void dn_optimizer_step(const dn_optimizer *optimizer, dn_optimizer_state *state,
