@@ -1968,7 +1968,8 @@ least:
 | AVX2: 8 floats | 16 | 4 x 3 | 12 | 12 / 7 |
 | NEON: 4 floats | 32 | 8 x 3 | 24 | 24 / 11 |
 
-For the columns that remain there are tiles of one vector, and for the rows tiles of 4 and of 1.
+For the columns that remain there are tiles of 8 rows and one vector, eight sums everywhere; and for
+the rows that remain, tiles of 4 and of 1.
 
 Each element still sums over k in ascending order: the tile changes what is done at the
 same time, not the order within an element.
@@ -2055,8 +2056,8 @@ With a list, only the `k` values of the index that stand in it: see below.
     }
 #if DNI_TILE_ROWS == 8
 DNI_DEFINE_TILE(8, 3)
-DNI_DEFINE_TILE(8, 1)
 #endif
+DNI_DEFINE_TILE(8, 1)
 DNI_DEFINE_TILE(4, 3)
 DNI_DEFINE_TILE(4, 1)
 DNI_DEFINE_TILE(1, 8)
@@ -2200,20 +2201,21 @@ wait for themselves. A batch of 32 or 128 never sees it.)
 DNI_TARGET static void DNI_NAME(rows)(size_t rows, bool wide, size_t k, const uint8_t *list,
                                       dni_factor a, const dn_real *b, size_t b_row, dn_real *c,
                                       size_t c_row, bool zero) {
-#define DNI_TILES(count)                                                                      \
-    for (; rows >= count; rows -= count, a.data += count * a.row_stride, c += count * c_row) { \
-        if (wide)                                                                             \
-            DNI_NAME(DNI_JOIN(tile_##count##x, 3))(k, list, a.data, a.row_stride,             \
-                                                   a.column_stride, b, b_row, c, c_row, zero); \
-        else                                                                                  \
-            DNI_NAME(DNI_JOIN(tile_##count##x, 1))(k, list, a.data, a.row_stride,             \
-                                                   a.column_stride, b, b_row, c, c_row, zero); \
-    }
+#define DNI_TILES(count, vectors)                                                             \
+    for (; rows >= count; rows -= count, a.data += count * a.row_stride, c += count * c_row)  \
+        DNI_NAME(DNI_JOIN(tile_##count##x, vectors))(k, list, a.data, a.row_stride,           \
+                                                     a.column_stride, b, b_row, c, c_row, zero);
+    if (wide) {
 #if DNI_TILE_ROWS == 8
-    DNI_TILES(8)
+        DNI_TILES(8, 3)
 #endif
-    DNI_TILES(4)
-    DNI_TILES(1)
+        DNI_TILES(4, 3)
+        DNI_TILES(1, 3)
+    } else {
+        DNI_TILES(8, 1)
+        DNI_TILES(4, 1)
+        DNI_TILES(1, 1)
+    }
 #undef DNI_TILES
 }
 
