@@ -3515,8 +3515,12 @@ static void dni_activate(const dn_layer *layer, const dn_real *from, dn_real *to
         for (size_t i = 0; i < count; i++) to[i] = layer->custom->value(from[i]);
         return;
     }
+    if (count <= 2 * (size_t)DNI_CHUNK) { /* entering a parallel loop costs a little even alone */
+        arithmetic->activate(layer->activation, from, to, count);
+        return;
+    }
 #ifdef _OPENMP
-#pragma omp parallel for schedule(static) if (count > 2 * (size_t)DNI_CHUNK)
+#pragma omp parallel for schedule(static)
 #endif
     for (size_t at = 0; at < count; at += DNI_CHUNK)
         arithmetic->activate(layer->activation, from + at, to + at, dni_chunk(count - at));
@@ -3559,8 +3563,12 @@ static void dni_activate_backward(const dn_layer *layer, const dn_real *z, const
         for (size_t i = 0; i < count; i++) delta[i] *= layer->custom->derivative(z[i], a[i]);
         return;
     }
+    if (count <= 2 * (size_t)DNI_CHUNK) {
+        arithmetic->activate_backward(layer->activation, a, delta, count);
+        return;
+    }
 #ifdef _OPENMP
-#pragma omp parallel for schedule(static) if (count > 2 * (size_t)DNI_CHUNK)
+#pragma omp parallel for schedule(static)
 #endif
     for (size_t at = 0; at < count; at += DNI_CHUNK)
         arithmetic->activate_backward(layer->activation, a + at, delta + at, dni_chunk(count - at));

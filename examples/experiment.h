@@ -320,7 +320,8 @@ static int values_of(experiment *e, setting s, int seeds, metric m, double value
         if (e->collecting && seed <= seeds && is_wanted(e, &s)) want(e, &s, seed, false);
         key_of(&s, seed, key);
         const result *r = e->collecting ? NULL : find_result(e, key);
-        if (r) values[count++] = r->values[m];
+        /* The training accuracy is measured only of nets that are kept. */
+        if (r && (m != TRAIN_ACCURACY || r->values[m] == r->values[m])) values[count++] = r->values[m];
     }
     return count;
 }
