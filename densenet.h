@@ -1937,10 +1937,10 @@ generation, whose peak in a loop of nothing but multiply-adds was 117, with vect
 
 | product | naive | AVX2 | AVX-512 |
 |---|---|---|---|
-| 1024 x 1024 x 1024 | 0.6 | 98 | 103 |
-| 512 x 784 x 128 | 2.5 | 102 | 108 |
-| 40 x 784 x 1000 | 2.3 | 93 | 108 |
-| 128 x 784 x 10 | 2.6 | 33 | 64 |
+| 1024 x 1024 x 1024 | 0.6 | 97 | 103 |
+| 512 x 784 x 128 | 2.5 | 105 | 112 |
+| 40 x 784 x 1000 | 2.4 | 93 | 108 |
+| 128 x 784 x 10 | 2.6 | 48 | 65 |
 
 The naive lines on the large square are slowest of all, because its columns do not fit the cache:
 point 2. (Portable C comes to 0.8 only, for a program compiled without a processor in mind has to
@@ -2412,6 +2412,10 @@ out 10 and 11. Of [128, 128] the rows are better, 64 and 64, than the panels, 48
 product of less than 300,000 multiplications, some five microseconds, is finished sooner than two
 threads have agreed about it. Long arrays, in activations and updates, are dealt out in chunks in
 the same way.
+
+On two cores the large products of the table run 1.9 to 2.0 times as fast. A whole epoch of
+784-1000-10 takes 0.50 s instead of 0.81: the loss, the softmax, the shuffling and what lies between
+the products stay with one thread.
 
 Threads are OpenMP's, which the compiler brings along: with `-fopenmp` the `#pragma` is obeyed,
 without it the compiler does not know it, and the same loop runs in one thread. A product inside
