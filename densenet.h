@@ -2292,8 +2292,9 @@ static size_t DNI_NAME(columns)(size_t column, size_t n) {
 /*
 A single sample is a case of its own. Its product reads each weight once and uses it once, so that
 what counts is to keep the loads going: eight vectors of a row of weights at a time, which gives
-eight sums side by side, as many as the latency needs. With the list of its lit pixels only, a
-digit goes through 784 x 128 weights in a third of a microsecond.
+eight sums side by side, as many as the latency needs. Of a digit only the rows of its lit pixels
+are read, a fifth of 784 x 128 weights: the whole prediction takes 1.4 microseconds where reading
+all weights once would take 3.5 (I2 of `make bench`).
 */
 DNI_TARGET static void DNI_NAME(one_row)(const DNI_NAME(block) *block, size_t n) {
     const bool listed = block->lists != NULL;
