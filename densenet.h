@@ -2421,6 +2421,8 @@ the products stay with one thread.
 Threads are OpenMP's, which the compiler brings along: with `-fopenmp` the `#pragma` is obeyed,
 without it the compiler does not know it, and the same loop runs in one thread. A product inside
 another parallel region of the caller's stays in the thread that asks for it.
+`tests/test_threads.sh` lets clang's ThreadSanitizer look for two threads at the same number, and
+puts such a place in to see that it is found.
 */
 DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b,
                                          dn_real *c, size_t c_row, size_t c_column, bool add,
