@@ -84,8 +84,8 @@ struct experiment {
     const char *data_folder, *only, *out;
     double effort; /* of its runs, against what `cost_of` says; 0: 1 */
     int seeds, seeds_of_figures;
-    bool seeds_are_given, quick, described, coded;
-    double minutes; /* start no run after so many; 0: no limit */
+    bool quick, only_train, described, coded;
+    double minutes; /* start no run after so many */
     bool collecting, loaded;
     dn_dataset images, test; /* 60,000 and 10,000; with --quick views of a tenth */
     dn_dataset all_images, all_test;
@@ -247,14 +247,6 @@ static double cost_of(const experiment *e, const setting *s) {
            (e->effort > 0 ? e->effort : 1);
 }
 
-/* How many runs a row of a table gets, unless --seeds says it: five if a run is short, two if it
-   takes longer, one if it is the longest. So all five programs end in half an hour on two cores. */
-static int seeds_for(const experiment *e, const setting *s) {
-    const double cost = cost_of(e, s);
-    if (e->seeds_are_given || e->quick || cost < 1.2e11) return e->seeds;
-    return cost < 4.4e11 ? 2 : 1;
-}
-
 /* ---- Asking for runs. */
 
 static bool nets_are_kept(const experiment *e, const setting *s, int seed) {
@@ -321,7 +313,8 @@ static int values_of(experiment *e, setting s, int seeds, metric m, double value
         key_of(&s, seed, key);
         const result *r = e->collecting ? NULL : find_result(e, key);
         /* The training accuracy is measured only of nets that are kept. */
-        if (r && (m != TRAIN_ACCURACY || r->values[m] == r->values[m])) values[count++] = r->values[m];
+        const bool is_measured = r && r->values[m] == r->values[m]; /* not NaN */
+        if (r && (m != TRAIN_ACCURACY || is_measured)) values[count++] = r->values[m];
     }
     return count;
 }
@@ -341,14 +334,7 @@ static summary summary_of_seeds(experiment *e, setting s, int seeds, metric m) {
 }
 
 static summary summary_of(experiment *e, setting s, metric m) {
-    const setting trained = adapted(e, s);
-    return summary_of_seeds(e, s, seeds_for(e, &trained), m);
-}
-
-/* Asks for more runs of a row on which a verdict rests. */
-static inline void ask_more(experiment *e, setting s) {
-    const int more = e->seeds < 3 ? e->seeds : 3;
-    (void)summary_of_seeds(e, s, more, VALIDATION_ACCURACY);
+    return summary_of_seeds(e, s, e->seeds, m);
 }
 
 /* ---- Data. */
@@ -552,15 +538,18 @@ static void execute_runs(experiment *e) {
         for (size_t i = 0; i < e->run_count; i++) {
             const run *next = &e->runs[i];
             if (next->seed != seed) continue;
-            if (e->minutes > 0 && wall_seconds() - e->started > 60 * e->minutes) return;
+            if (wall_seconds() - e->started >= 60 * e->minutes) {
+                printf("%zu runs are missing\n\n", e->run_count - e->run_done);
+                return;
+            }
             result r;
-            const double start = wall_seconds();
+            const clock_t start = clock(); /* of the processor: other work does not count */
             memset(&r, 0, sizeof r);
             key_of(&next->what, seed, r.key);
             e->keep = next->keep;
             load_data(e);
             e->train(e, &next->what, seed, &r);
-            r.values[SECONDS] = wall_seconds() - start;
+            r.values[SECONDS] = (double)(clock() - start) / CLOCKS_PER_SEC;
             append_result(e, &r);
             e->cost_done += cost_of(e, &next->what);
             show_run(e, r.key, next->what.epochs, next->what.epochs, r.values[VALIDATION_ACCURACY],
@@ -569,7 +558,8 @@ static void execute_runs(experiment *e) {
             spent += r.values[SECONDS];
         }
     }
-    if (e->run_count > 0) printf("%zu runs in %.1f minutes\n\n", e->run_count, spent / 60);
+    if (e->run_count > 0)
+        printf("%zu runs in %.1f minutes of one core\n\n", e->run_count, spent / 60);
 }
 
 static void print_help(const experiment *e) {
@@ -578,12 +568,13 @@ static void print_help(const experiment *e) {
            e->name, e->title, e->source);
     for (const section *s = e->sections; s->name; s++)
         printf("                     %-14s %s\n", s->name, s->title);
-    printf("  --seeds N        runs per row of a table (default 5; 2 or 3 where a run is long, 1\n"
-           "                   for the longest) and per curve of a figure (default 1)\n"
+    printf("  --seeds N        runs per row of a table (default 5) and per curve of a figure\n"
+           "                   (default 1)\n"
            "  --as-described   only the right mathematics with the report's numbers\n"
            "  --as-coded       only what the report's own program did\n"
            "  --quick          a tenth of the data, one epoch, one seed\n"
-           "  --minutes N      start no new run after N minutes\n"
+           "  --minutes N      start no new run after N minutes (0: show what is there)\n"
+           "  --train          train what is missing, print no tables\n"
            "  --data DIR       the four IDX files (default %s)\n"
            "  --out DIR        results.tsv, logs, tables, pictures (default build/reports/%s);\n"
            "                   a run that results.tsv has is not made again\n"
@@ -612,6 +603,7 @@ static int read_options(experiment *e, int count, char **words) {
         const char *option = words[i];
         if (strcmp(option, "--help") == 0) return print_help(e), -1;
         else if (strcmp(option, "--quick") == 0) e->quick = true;
+        else if (strcmp(option, "--train") == 0) e->only_train = true;
         else if (strcmp(option, "--as-coded") == 0) e->described = false;
         else if (strcmp(option, "--as-described") == 0) e->coded = false;
         else if (option[0] != '-' || option[1] != '-')
@@ -622,10 +614,8 @@ static int read_options(experiment *e, int count, char **words) {
         else if (strcmp(option, "--out") == 0) e->out = words[++i];
         else if (strcmp(option, "--data") == 0) e->data_folder = words[++i];
         else if (strcmp(option, "--minutes") == 0) e->minutes = atof(words[++i]);
-        else if (strcmp(option, "--seeds") == 0) {
-            e->seeds = e->seeds_of_figures = atoi(words[++i]);
-            e->seeds_are_given = true;
-        } else return wrong_option(e, "there is no option", option);
+        else if (strcmp(option, "--seeds") == 0) e->seeds = e->seeds_of_figures = atoi(words[++i]);
+        else return wrong_option(e, "there is no option", option);
     }
     if (e->seeds < 1 || e->seeds > MAX_SEEDS)
         return wrong_option(e, "--seeds takes 1 to 20, not", "others");
@@ -647,11 +637,31 @@ static void call_sections(experiment *e) {
     }
 }
 
+/* Shows every section on the terminal and in report.md, its verdicts in answers.md. */
+static void print_report(experiment *e) {
+    char path[PATH];
+    path_in(e->out, "report.md", path);
+    e->report = fopen(path, "w");
+    if (!e->report) fail("report.md cannot be written");
+    fprintf(e->report, "## %s\n\n%s%s\n\n", e->title, e->source,
+            e->quick ? "\n\nA quick test on a tenth of the data: no number here can be compared."
+                     : "");
+    path_in(e->out, "answers.md", path);
+    e->answers = fopen(path, "w");
+    if (!e->answers) fail("answers.md cannot be written");
+    call_sections(e);
+    fprintf(e->answers, "within tolerance: %d of %d\n", e->within, e->judged);
+    if (ferror(e->report) | fclose(e->report) | ferror(e->answers) | fclose(e->answers))
+        fail("report.md or answers.md cannot be written");
+    path_in(e->out, "report.md", path);
+    printf("tables: %s\n", path);
+}
+
 static int experiment_main(experiment *e, int count, char **words) {
     static char folder[PATH];
-    char path[PATH];
     e->seeds = 5;
     e->seeds_of_figures = 1;
+    e->minutes = (double)INFINITY;
     e->described = e->coded = true;
     const int status = read_options(e, count, words);
     if (status != 0) return status < 0 ? 0 : status;
@@ -667,27 +677,12 @@ static int experiment_main(experiment *e, int count, char **words) {
     call_sections(e);
     e->collecting = false;
     execute_runs(e);
-
-    path_in(e->out, "report.md", path);
-    e->report = fopen(path, "w");
-    if (!e->report) fail("report.md cannot be written");
-    fprintf(e->report, "## %s\n\n%s%s\n\n", e->title, e->source,
-            e->quick ? "\n\nA quick test on a tenth of the data: no number here can be compared."
-                     : "");
-    path_in(e->out, "answers.md", path);
-    e->answers = fopen(path, "w");
-    if (!e->answers) fail("answers.md cannot be written");
-    call_sections(e);
-    fprintf(e->answers, "within tolerance: %d of %d\n", e->within, e->judged);
-    const int ended =
-        ferror(e->report) | fclose(e->report) | ferror(e->answers) | fclose(e->answers);
-    path_in(e->out, "report.md", path);
-    printf("tables: %s\n", path);
+    if (!e->only_train) print_report(e);
     dn_dataset_free(&e->all_images);
     dn_dataset_free(&e->all_test);
     free(e->results);
     free(e->runs);
-    return ended != 0;
+    return 0;
 }
 
 #endif

@@ -118,7 +118,6 @@ static void show(experiment *e, const char *name, const char *title, const char 
     head(e, "test set|way|accuracy|loss|best epoch|within tolerance?");
     for (int i = 0; i < count; i++) {
         const setting as_coded = with_how(rows[i].what, "coded");
-        ask_more(e, rows[i].what);
         cell(e, "%s", rows[i].name), cell(e, "reported"), cell(e, "%.4f", rows[i].accuracy),
             cell(e, "%.4f", rows[i].loss);
         cell(e, rows[i].stopped < 0 ? "-" : "%.0f", rows[i].stopped), end_row(e);
@@ -164,7 +163,7 @@ static void regularization(experiment *e) {
     show(e, "penalties", "784-128-10, tanh, rate 0.05, lambda 0.01", "Figure 3: L2, and L1", rows,
          2);
     const setting from_theirs = with_how(rows[1].what, "their start");
-    const summary theirs = summary_of_seeds(e, from_theirs, 1, TEST_ACCURACY),
+    const summary theirs = summary_of(e, from_theirs, TEST_ACCURACY),
                   default_start = summary_of(e, rows[1].what, TEST_ACCURACY);
     say(e,
         "As coded, the penalties have the wrong sign: they push the weights away from zero, and "
@@ -181,8 +180,8 @@ static void regularization(experiment *e) {
         cell(e, "%g", strengths[i]);
         for (int l1 = 0; l1 < 2; l1++) {
             const setting s = with_penalty(tanh_net, l1 * strengths[i], (1 - l1) * strengths[i]);
-            const summary accuracy = summary_of_seeds(e, s, e->seeds_of_figures, TEST_ACCURACY);
-            const summary zeros = summary_of_seeds(e, s, e->seeds_of_figures, ZEROS);
+            const summary accuracy = summary_of(e, s, TEST_ACCURACY);
+            const summary zeros = summary_of(e, s, ZEROS);
             cell_of(e, accuracy);
             if (zeros.count == 0) cell(e, "-");
             else cell(e, "%.1f %%", 100 * zeros.mean);
@@ -215,8 +214,7 @@ static void activations(experiment *e) {
     say(e, "**Is ReLU best?** %s %s", comparison(first, "ReLU", relu, "tanh", tanh_net),
         comparison(second, "ReLU", relu, "sigmoid", summary_of(e, rows[0].what, TEST_ACCURACY)));
     const setting stopped = rows[1].what, on = with_how(stopped, "no stopping");
-    const summary loss = summary_of_seeds(e, on, e->seeds_of_figures, TEST_LOSS),
-                  epochs = summary_of(e, stopped, BEST_EPOCH);
+    const summary loss = summary_of(e, on, TEST_LOSS), epochs = summary_of(e, stopped, BEST_EPOCH);
     char early[120];
     snprintf(early, sizeof early,
              "test loss %.4f instead of %.4f, after about %.0f epochs instead of %d",
@@ -229,8 +227,7 @@ static void activations(experiment *e) {
         "(the loss grows), not to make more of them.",
         epochs.mean + PATIENCE, (int)adapted(e, stopped).epochs,
         comparison(first, "to the end", loss, "stopped", summary_of(e, stopped, TEST_LOSS)),
-        comparison(second, "to the end",
-                   summary_of_seeds(e, on, e->seeds_of_figures, TEST_ACCURACY), "stopped", relu));
+        comparison(second, "to the end", summary_of(e, on, TEST_ACCURACY), "stopped", relu));
 }
 
 int main(int count, char **words) {

@@ -204,7 +204,7 @@ static inline value_row *add_row(experiment *e, value_table *t, double x, double
     row->reported = reported;
     row->allowed = allowed;
     if (described.how) row->described = summary_of(e, described, t->what);
-    if (t->other) row->other = summary_of_seeds(e, other, e->seeds_of_figures, t->what);
+    if (t->other) row->other = summary_of(e, other, t->what);
     row->coded = summary_of(e, coded, t->what);
     return row;
 }

@@ -67,10 +67,10 @@ static void show_named(experiment *e, const char *kind, const curve *rows, int c
                        summary *validation) {
     cell(e, "%s", kind), head(e, "validation accuracy|test accuracy|runs");
     for (int i = 0; i < count; i++) {
-        validation[i] = summary_of_seeds(e, rows[i].what, e->seeds_of_figures, VALIDATION_ACCURACY);
+        validation[i] = summary_of(e, rows[i].what, VALIDATION_ACCURACY);
         cell(e, "%s", rows[i].title);
         cell_of(e, validation[i]);
-        cell_of(e, summary_of_seeds(e, rows[i].what, e->seeds_of_figures, TEST_ACCURACY));
+        cell_of(e, summary_of(e, rows[i].what, TEST_ACCURACY));
         cell(e, "%d", validation[i].count);
         end_row(e);
     }
@@ -116,9 +116,9 @@ static void activation(experiment *e) {
     head(e, "net|ReLU|sigmoid|difference");
     double gap[4];
     for (int w = 0; w < 4; w++) {
-        const summary relu = summary_of_seeds(e, ways[w], e->seeds_of_figures, VALIDATION_ACCURACY);
-        const summary sigmoid = summary_of_seeds(e, with_activation(ways[w], DN_SIGMOID),
-                                                 e->seeds_of_figures, VALIDATION_ACCURACY);
+        const summary relu = summary_of(e, ways[w], VALIDATION_ACCURACY);
+        const summary sigmoid =
+            summary_of(e, with_activation(ways[w], DN_SIGMOID), VALIDATION_ACCURACY);
         gap[w] = relu.mean - sigmoid.mean;
         cell(e, "%s", names[w]);
         cell_of(e, relu);
@@ -184,8 +184,6 @@ static void hidden_size(experiment *e) {
     value_table t = value_table_of("hidden", "units", VALIDATION_ACCURACY, NULL);
     for (int i = 0; i < 8; i++) {
         const setting s = table_setting((size_t)rows[i][0], 0.003);
-        if (s.hidden[0] == 500 || s.hidden[0] == 1000)
-            ask_more(e, s), ask_more(e, table_as_coded(s));
         add(e, &t, rows[i][0], rows[i][1], within(rows[i][1], 0.01), s);
     }
     show_table(e, &t);
@@ -228,7 +226,6 @@ static void regularization(experiment *e) {
     for (int i = 0; i < 7; i++) {
         setting s = table_setting(600, 0.03);
         s.l2 = rows[i][0];
-        if (s.l2 == 0 || s.l2 == 1e-7) ask_more(e, s), ask_more(e, table_as_coded(s));
         add(e, &t, rows[i][0], rows[i][1],
             i == 0   ? between(.58, .70)
             : i == 1 ? no_range()
@@ -251,8 +248,7 @@ static void validation(experiment *e) {
         cell(e, "%s", sets[i]), cell(e, "%.4f", reported[i]);
         for (int w = 0; w < 3; w++) {
             if (kept_net(e, ways[w], "end", &net)) dn_net_free(&net);
-            const summary of =
-                summary_of_seeds(e, ways[w], i == 0 ? 1 : e->seeds_of_figures, metrics[i]);
+            const summary of = summary_of(e, ways[w], metrics[i]);
             cell_of(e, of);
             if (w == 2) cell(e, "%s", judgement(e, of, within(reported[i], 0.01)));
         }

@@ -66,10 +66,10 @@ static void loss_function(experiment *e) {
     head(e, "loss|validation accuracy|test accuracy|runs");
     summary accuracy[5];
     for (int i = 0; i < 5; i++) {
-        accuracy[i] = summary_of_seeds(e, rows[i].what, e->seeds_of_figures, VALIDATION_ACCURACY);
+        accuracy[i] = summary_of(e, rows[i].what, VALIDATION_ACCURACY);
         cell(e, "%s", rows[i].name);
         cell_of(e, accuracy[i]);
-        cell_of(e, summary_of_seeds(e, rows[i].what, e->seeds_of_figures, TEST_ACCURACY));
+        cell_of(e, summary_of(e, rows[i].what, TEST_ACCURACY));
         cell(e, "%d", accuracy[i].count);
         end_row(e);
     }
@@ -105,7 +105,7 @@ static void activation(experiment *e) {
                                  coded(i ? sigmoid : relu)};
         cell(e, i ? "sigmoid" : "ReLU");
         for (int w = 0; w < 3; w++) {
-            all[i][w] = summary_of_seeds(e, ways[w], e->seeds_of_figures, VALIDATION_ACCURACY);
+            all[i][w] = summary_of(e, ways[w], VALIDATION_ACCURACY);
             cell_of(e, all[i][w]);
         }
         end_row(e);
@@ -134,7 +134,6 @@ static void hidden_size(experiment *e) {
     for (int i = 0; i < 7; i++) {
         setting s = table_setting();
         s.hidden[0] = (size_t)rows[i][0];
-        if (s.hidden[0] == 500 || s.hidden[0] == 1000) ask_more(e, s), ask_more(e, coded(s));
         add(e, &t, rows[i][0], rows[i][1], within(rows[i][1], 0.005), s);
     }
     show_values(e, &t, "Accuracy on the validation set after the last epoch, rate 0.03");
@@ -183,7 +182,6 @@ static void regularization(experiment *e) {
     for (int i = 0; i < 7; i++) {
         setting s = table_setting();
         s.l2 = rows[i][0];
-        if (s.l2 == 0 || s.l2 == 1e-6) ask_more(e, s), ask_more(e, coded(s));
         add(e, &t, rows[i][0], rows[i][1],
             i == 0  ? collapse()
             : i < 3 ? no_range()
@@ -218,8 +216,7 @@ static void best_model(experiment *e) {
     for (int i = 0; i < 3; i++) {
         cell(e, "%s", sets[i]), cell(e, "%.5g", reported[i]);
         for (int w = 0; w < 3; w++) {
-            const summary of =
-                summary_of_seeds(e, ways[w], i == 0 ? 1 : e->seeds_of_figures, metrics[i]);
+            const summary of = summary_of(e, ways[w], metrics[i]);
             cell_of(e, of);
             if (w == 2) cell(e, "%s", judgement(e, of, within(reported[i], 0.003)));
         }

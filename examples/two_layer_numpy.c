@@ -152,13 +152,10 @@ static void fair(experiment *e) {
             if (n % 2) s = matched(s);
             if (n >= 2 && (n % 2 ? i < 1 || i > 5 : i > 5))
                 continue; /* the best is inside of these */
-            const int seeds =
-                i < 2 || i > 5 ? e->seeds_of_figures : 2; /* of those that may be best */
-            const summary v =
-                summary_of_seeds(e, s, seeds < e->seeds ? seeds : e->seeds, VALIDATION_ACCURACY);
+            const summary v = summary_of(e, s, VALIDATION_ACCURACY);
             if (v.count == 0 || !(v.mean > validation[n].mean)) continue;
             validation[n] = v;
-            test[n] = summary_of_seeds(e, s, 0, TEST_ACCURACY);
+            test[n] = summary_of(e, s, TEST_ACCURACY);
             best_rate = n % 2 ? 0.22 * rates[i] : rates[i];
         }
         cell(e, "%s", names[n]), cell(e, "%.4g", best_rate);
@@ -191,8 +188,6 @@ static void hidden_size(experiment *e) {
     for (int i = 0; i < 12; i++)
         add(e, &t, rows[i][0], rows[i][1], within(rows[i][1], i == 0 ? 0.02 : 0.004),
             net((size_t)rows[i][0], 1. / 32));
-    ask_more(e, net(500, 1. / 32)), ask_more(e, net(900, 1. / 32));
-    ask_more(e, coded(net(500, 1. / 32))), ask_more(e, coded(net(900, 1. / 32)));
     show_values(e, &t, "Accuracy on the validation set after the last epoch, rate 1/32");
     draw_values(e, &t);
     say(e, "The report's table has eleven columns, 50 to 1000, for twelve sizes from 10 on: its "
@@ -209,7 +204,6 @@ static void regularization(experiment *e) {
     for (int i = 0; i < 8; i++) {
         setting s = net(900, 1. / 32);
         s.l2 = rows[i][0];
-        if (s.l2 == 0 || s.l2 == 1e-6) ask_more(e, s), ask_more(e, coded(s));
         add(e, &t, rows[i][0], rows[i][1],
             i < 2    ? collapse()
             : i == 2 ? between(.70, .93)
@@ -253,7 +247,7 @@ static void best_model(experiment *e) {
     for (int i = 0; i < 3; i++) {
         cell(e, "%s", sets[i]), cell(e, "%.5g", reported[i]);
         for (int w = 0; w < 3; w++) {
-            const summary of = summary_of_seeds(e, ways[w], 1, metrics[i]);
+            const summary of = summary_of(e, ways[w], metrics[i]);
             cell_of(e, of);
             if (w == 2) cell(e, "%s", judgement(e, of, within(reported[i], 0.002)));
         }

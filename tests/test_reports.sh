@@ -66,4 +66,16 @@ three_layer_fashion fashion-mnist
 two_layer_numpy mnist
 keras_dropout mnist
 END
+
+# When the time is up no run is begun; what is missing is made by the next call.
+some() { "$work/two_layer_numpy" --quick --only loss --data "$data/mnist" --out "$work/some" "$@" >"$work/said"; }
+runs() { grep -c '^[a-z]*	500' "$work/some/results.tsv"; }
+check "time that is up" some --minutes 0 --train
+check "says how many runs are missing" grep -q '^4 runs are missing' "$work/said"
+check "begins none" [ "$(runs)" -eq 0 ]
+check "--train" some --train
+check "trains them" [ "$(runs)" -eq 4 ]
+check "and prints no tables" fails test -e "$work/some/report.md"
+check "called without" some
+check "it prints them" tables_parse "$work/some/report.md"
 done_testing
