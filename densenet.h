@@ -1634,6 +1634,16 @@ enum {
 
 static inline size_t dni_chunk(size_t left) { return left < DNI_CHUNK ? left : (size_t)DNI_CHUNK; }
 
+/* Calls for bytes that will be read soon, into the second cache. */
+static inline void dni_prefetch(const void *bytes, size_t count) {
+#ifdef __GNUC__
+    for (size_t i = 0; i < count; i += 64) __builtin_prefetch((const char *)bytes + i, 0, 2);
+#else
+    (void)bytes;
+    (void)count;
+#endif
+}
+
 #endif /* DNI_FIRST_PASS: what follows is read once for each instruction set */
 
 #ifdef DNI_INSTANCE
@@ -2015,8 +2025,8 @@ least:
 | AVX2: 8 floats | 16 | 4 x 3 | 12 | 12 / 7 |
 | NEON: 4 floats | 32 | 8 x 3 | 24 | 24 / 11 |
 
-For the columns that remain there are tiles of 8 rows and one vector, eight sums everywhere; and for
-the rows that remain, tiles of 4 and of 1.
+For the columns that remain there are tiles of one and of two vectors, for the rows that remain
+tiles of 4 rows and of 1.
 
 Each element still sums over k in ascending order: the tile changes what is done at the
 same time, not the order within an element.
@@ -2058,6 +2068,20 @@ it is the other way about.
 #define DNI_COLUMNS_3                                                                         \
     const DNI_VECTOR b0 = DNI_LOAD(b), b1 = DNI_LOAD(b + DNI_LANES),                          \
                      b2 = DNI_LOAD(b + 2 * DNI_LANES);
+
+#define DNI_ROW_START_2(r)                                                                    \
+    DNI_VECTOR c##r##0 = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride);                      \
+    DNI_VECTOR c##r##1 = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride + DNI_LANES);
+#define DNI_ROW_STEP_2(r)                                                                     \
+    {                                                                                         \
+        const DNI_VECTOR x = DNI_SET(at[r * a_row]);                                          \
+        c##r##0 = DNI_FMA(x, b0, c##r##0);                                                    \
+        c##r##1 = DNI_FMA(x, b1, c##r##1);                                                    \
+    }
+#define DNI_ROW_END_2(r)                                                                      \
+    DNI_STORE(c + r * c_stride, c##r##0);                                                     \
+    DNI_STORE(c + r * c_stride + DNI_LANES, c##r##1);
+#define DNI_COLUMNS_2 const DNI_VECTOR b0 = DNI_LOAD(b), b1 = DNI_LOAD(b + DNI_LANES);
 
 #define DNI_ROW_START_1(r) DNI_VECTOR c##r##0 = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride);
 #define DNI_ROW_STEP_1(r) c##r##0 = DNI_FMA(DNI_SET(at[r * a_row]), b0, c##r##0);
@@ -2103,12 +2127,15 @@ With a list, only the `k` values of the index that stand in it: see below.
     }
 #if DNI_TILE_ROWS == 8
 DNI_DEFINE_TILE(8, 3)
+DNI_DEFINE_TILE(8, 2)
 #endif
 DNI_DEFINE_TILE(8, 1)
 DNI_DEFINE_TILE(4, 3)
+DNI_DEFINE_TILE(4, 2)
 DNI_DEFINE_TILE(4, 1)
 DNI_DEFINE_TILE(1, 8)
 DNI_DEFINE_TILE(1, 3)
+DNI_DEFINE_TILE(1, 2)
 DNI_DEFINE_TILE(1, 1)
 
 /*
@@ -2220,7 +2247,7 @@ DNI_TARGET static void DNI_NAME(active_in_columns)(size_t m, size_t k, dni_facto
 Packing copies `columns` columns of b, one block of k deep, so that the tile finds them one row
 behind the other; what is missing to a full vector becomes 0, and the tile need not know of edges:
 
-    packed[i, j] = b[i, j] for j < columns, else 0        i < k, j < width (1 or 3 vectors)
+    packed[i, j] = b[i, j] for j < columns, else 0        i < k, j < width (1 to 3 vectors)
 */
 DNI_TARGET static void DNI_NAME(pack)(size_t k, size_t columns, size_t width, dni_factor b,
                                       dn_real *packed) {
@@ -2245,19 +2272,26 @@ Rows of one tile, at most 8, over `k` values of the index: as many tiles as it t
 with AVX-512, a tile of 8, then one of 4 and one of 1. (The last is the slowest: three sums that
 wait for themselves. A batch of 32 or 128 never sees it.)
 */
-DNI_TARGET static void DNI_NAME(rows)(size_t rows, bool wide, size_t k, const uint8_t *list,
-                                      dni_factor a, const dn_real *b, size_t b_row, dn_real *c,
+DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
+                                      const uint8_t *list, const dn_real *a, size_t a_row,
+                                      size_t a_column, const dn_real *b, size_t b_row, dn_real *c,
                                       size_t c_row, bool zero) {
-#define DNI_TILES(count, vectors)                                                             \
-    for (; rows >= count; rows -= count, a.data += count * a.row_stride, c += count * c_row)  \
-        DNI_NAME(DNI_JOIN(tile_##count##x, vectors))(k, list, a.data, a.row_stride,           \
-                                                     a.column_stride, b, b_row, c, c_row, zero);
-    if (wide) {
+#define DNI_TILES(count, width)                                                               \
+    for (; rows >= count; rows -= count, a += count * a_row, c += count * c_row)              \
+        DNI_NAME(DNI_JOIN(tile_##count##x, width))(k, list, a, a_row, a_column, b, b_row, c,  \
+                                                   c_row, zero);
+    if (vectors == 3) {
 #if DNI_TILE_ROWS == 8
         DNI_TILES(8, 3)
 #endif
         DNI_TILES(4, 3)
         DNI_TILES(1, 3)
+    } else if (vectors == 2) {
+#if DNI_TILE_ROWS == 8
+        DNI_TILES(8, 2)
+#endif
+        DNI_TILES(4, 2)
+        DNI_TILES(1, 2)
     } else {
         DNI_TILES(8, 1)
         DNI_TILES(4, 1)
@@ -2270,6 +2304,10 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, bool wide, size_t k, const ui
 The next function does one cell of the output: 8 rows from `row`, and a panel of `columns`
 columns from `column`. It looks up the list of zeroes for these rows and calls the tiles. Where
 the columns do not fill the vectors, or c is transposed, the tile works on a copy of its part of c.
+(The tile gets its numbers one by one. A structure would be copied to the stack, in pieces larger
+than those that it was written in, which the processor can only do when all stores before have
+reached the cache: with two threads, whose caches take lines from each other, an eighth of all
+time.)
 (Fetching the next cell's part of c beforehand makes the gradient of 784 x 1000 weights slower by
 three percent: the processor sees the pattern by itself.)
 */
@@ -2277,38 +2315,36 @@ DNI_TARGET static void DNI_NAME(cell)(const DNI_NAME(block) *block, size_t m, si
                                       size_t column, size_t columns, const dn_real *b,
                                       size_t b_row) {
     const size_t rows = m - row < 8 ? m - row : 8;
-    const bool wide = columns > DNI_LANES;
+    const size_t vectors = (columns + DNI_LANES - 1) / DNI_LANES, width = vectors * DNI_LANES;
     const uint8_t *list = NULL;
     size_t k = block->k;
-    dni_factor a = block->a;
-    a.data += row * a.row_stride;
+    const size_t a_row = block->a.row_stride, a_column = block->a.column_stride;
+    const dn_real *a = block->a.data + row * a_row;
     if (block->lists != NULL && block->counts[row / 8] < k) {
         list = block->lists + row / 8 * DNI_DEPTH;
         k = block->counts[row / 8];
         if (k == 0 && !block->zero) return;
     }
     dn_real *c = block->c + row * block->c_row + column * block->c_column;
-    if (block->c_column == 1 && (wide || columns == DNI_LANES)) {
-        DNI_NAME(rows)(rows, wide, k, list, a, b, b_row, c, block->c_row, block->zero);
+    if (block->c_column == 1 && columns == width) {
+        DNI_NAME(rows)(rows, vectors, k, list, a, a_row, a_column, b, b_row, c, block->c_row,
+                       block->zero);
         return;
     }
     dn_real copy[8 * DNI_NAME(panel)];
-    const size_t width = wide ? (size_t)DNI_NAME(panel) : (size_t)DNI_LANES;
+    const dni_factor before = {c, block->c_row, block->c_column};
+    if (!block->zero) DNI_NAME(pack)(rows, columns, width, before, copy);
+    DNI_NAME(rows)(rows, vectors, k, list, a, a_row, a_column, b, b_row, copy, width,
+                   block->zero);
     if (block->c_column == 1) {
-        for (size_t r = 0; r < rows && !block->zero; r++)
-            DNI_STORE(copy + r * DNI_LANES, DNI_LOAD_PART(c + r * block->c_row, (unsigned)columns));
-        DNI_NAME(rows)(rows, false, k, list, a, b, b_row, copy, DNI_LANES, block->zero);
-        for (size_t r = 0; r < rows; r++)
-            DNI_STORE_PART(c + r * block->c_row, DNI_LOAD(copy + r * DNI_LANES), (unsigned)columns);
+        for (size_t r = 0; r < rows; r++, c += block->c_row)
+            for (size_t j = 0; j < columns; j += DNI_LANES) {
+                const DNI_VECTOR sums = DNI_LOAD(copy + r * width + j);
+                if (columns - j >= DNI_LANES) DNI_STORE(c + j, sums);
+                else DNI_STORE_PART(c + j, sums, (unsigned)(columns - j));
+            }
         return;
     }
-    if (!block->zero) {
-        memset(copy, 0, rows * width * sizeof *copy);
-        for (size_t r = 0; r < rows; r++)
-            for (size_t j = 0; j < columns; j++)
-                copy[r * width + j] = c[r * block->c_row + j * block->c_column];
-    }
-    DNI_NAME(rows)(rows, wide, k, list, a, b, b_row, copy, width, block->zero);
     if (rows == 8 && block->c_row == 1) { /* a transposed c: eight neighbours at a time */
         for (size_t j = 0; j < columns; j++) {
             dn_real *to = c + j * block->c_column;
@@ -2329,19 +2365,13 @@ DNI_TARGET static void DNI_NAME(cell)(const DNI_NAME(block) *block, size_t m, si
             c[r * block->c_row + j * block->c_column] = copy[r * width + j];
 }
 
-/* The number of columns of the panel that begins at `column`. */
-static size_t DNI_NAME(columns)(size_t column, size_t n) {
-    const size_t left = n - column;
-    if (left >= (size_t)DNI_NAME(panel)) return (size_t)DNI_NAME(panel);
-    return left < DNI_LANES ? left : (size_t)DNI_LANES;
-}
-
 /*
 A single sample is a case of its own. Its product reads each weight once and uses it once, so that
 what counts is to keep the loads going: eight vectors of a row of weights at a time, which gives
 eight sums side by side, as many as the latency needs. Of a digit only the rows of its lit pixels
-are read, a fifth of 784 x 128 weights: the whole prediction takes 1.4 microseconds where reading
-all weights once would take 3.5 (I2 of `make bench`).
+are read, a fifth of 784 x 128 weights: the whole prediction takes 1.3 microseconds where reading
+all weights once would take 3.5 (I2 of `make bench`). The sample itself comes from far away, and is
+called for before the first of it is needed.
 */
 DNI_TARGET static void DNI_NAME(one_row)(const DNI_NAME(block) *block, size_t n) {
     const bool listed = block->lists != NULL;
@@ -2367,36 +2397,37 @@ DNI_TARGET static void DNI_NAME(one_row)(const DNI_NAME(block) *block, size_t n)
 }
 
 /*
-All of c for one block of k, in one of the two orders that are described above. The width
-of the last panels depends on what is left: of 1000 columns there are 20 panels of 48,
-two of 16 and one of 8, packed and filled with zeroes.
+All of c for one block of k, in one of the two orders that are described above. The last panel
+has one, two or three vectors, as many as the columns that are left need: of 1000 columns there are
+20 panels of 48, and one of 40, packed and filled with zeroes.
 */
 DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, size_t m, size_t n) {
     dn_real packed[(size_t)DNI_DEPTH * DNI_NAME(panel)];
     const bool rows_lie_apart = block->b.column_stride != 1;
-    const size_t edge = n - n % DNI_LANES; /* where a vector is not full */
+    const size_t wide = (size_t)DNI_NAME(panel), last = n % wide;
+    const size_t last_width = (last + DNI_LANES - 1) / DNI_LANES * DNI_LANES;
     if (m == 1 && !rows_lie_apart && block->c_column == 1) {
         DNI_NAME(one_row)(block, n);
         return;
     }
     if (!rows_lie_apart && block->k * n <= DNI_NAME(cached)) { /* row by row */
+        const bool packs = last < last_width; /* the last panel, which a vector would overrun */
         dni_factor b = block->b;
-        b.data += edge;
-        if (edge < n) DNI_NAME(pack)(block->k, n - edge, DNI_LANES, b, packed);
-        for (size_t row = 0; row < m; row += 8)
-            for (size_t column = 0, columns; column < n; column += columns) {
-                columns = DNI_NAME(columns)(column, n);
-                const bool at_edge = column == edge;
-                DNI_NAME(cell)(block, m, row, column, columns,
-                               at_edge ? packed : block->b.data + column,
-                               at_edge ? (size_t)DNI_LANES : block->b.row_stride);
-            }
+        b.data += n - last;
+        if (packs) DNI_NAME(pack)(block->k, last, last_width, b, packed);
+        for (size_t row = 0; row < m; row += 8) {
+            for (size_t column = 0; column < n - last; column += wide)
+                DNI_NAME(cell)(block, m, row, column, wide, block->b.data + column, b.row_stride);
+            if (last > 0)
+                DNI_NAME(cell)(block, m, row, n - last, last, packs ? packed : b.data,
+                               packs ? last_width : b.row_stride);
+        }
         return;
     }
-    for (size_t column = 0, columns; column < n; column += columns) { /* column by column */
-        columns = DNI_NAME(columns)(column, n);
-        const size_t width = columns > DNI_LANES ? (size_t)DNI_NAME(panel) : (size_t)DNI_LANES;
-        const bool packs = rows_lie_apart || columns < DNI_LANES || m > 64;
+    for (size_t column = 0; column < n; column += wide) { /* column by column */
+        const bool is_last = n - column < wide;
+        const size_t columns = is_last ? last : wide, width = is_last ? last_width : wide;
+        const bool packs = rows_lie_apart || columns < width || m > 64;
         dni_factor b = block->b;
         b.data += column * b.column_stride;
         if (packs) DNI_NAME(pack)(block->k, columns, width, b, packed);
@@ -2418,6 +2449,7 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
                                        bool look_for_zeroes) {
     uint8_t lists[DNI_ROWS / 8 * DNI_DEPTH + 64]; /* DNI_APPEND writes a vector's lanes at once */
     uint16_t counts[DNI_ROWS / 8];
+    if (m == 1 && look_for_zeroes) dni_prefetch(a.data, k * sizeof *a.data);
     for (size_t row = 0; row < m; row += DNI_ROWS)
         for (size_t start = 0; start == 0 || start < k; start += DNI_DEPTH) {
             const size_t rows = m - row < DNI_ROWS ? m - row : (size_t)DNI_ROWS;
@@ -2461,9 +2493,7 @@ product of less than 300,000 multiplications, some five microseconds, is finishe
 threads have agreed about it. Long arrays, in activations and updates, are dealt out in chunks in
 the same way.
 
-On two cores the large products of the table run 1.9 to 2.0 times as fast. A whole epoch of
-784-1000-10 takes 0.50 s instead of 0.81: the loss, the softmax, the shuffling and what lies between
-the products stay with one thread.
+On two cores the large products of the table run 1.9 to 2.0 times as fast.
 
 Threads are OpenMP's, which the compiler brings along: with `-fopenmp` the `#pragma` is obeyed,
 without it the compiler does not know it, and the same loop runs in one thread. A product inside
@@ -2546,6 +2576,10 @@ static const dni_arithmetic DNI_NAME(arithmetic) = {
 #undef DNI_COLUMN_STEP
 #undef DNI_COLUMN_END
 #undef DNI_EIGHT
+#undef DNI_ROW_START_2
+#undef DNI_ROW_STEP_2
+#undef DNI_ROW_END_2
+#undef DNI_COLUMNS_2
 #undef DNI_ROW_START_1
 #undef DNI_ROW_STEP_1
 #undef DNI_ROW_END_1
@@ -2652,7 +2686,7 @@ the processor has them.
 #define DNI_LOAD(p) DNI_256(loadu)(p)
 #define DNI_STORE(p, v) DNI_256(storeu)(p, v)
 #define DNI_LOAD_PART(p, n) DNI_256(maskload)(p, DNI_MASK(n))
-#define DNI_STORE_PART(p, v, n) DNI_256(maskstore)(p, DNI_MASK(n), v)
+#define DNI_STORE_PART(p, v, n) dni_avx2_store_part(p, v, n)
 #define DNI_SET(x) DNI_256(set1)(x)
 #define DNI_ADD(a, b) DNI_256(add)(a, b)
 #define DNI_SUB(a, b) DNI_256(sub)(a, b)
@@ -2695,6 +2729,13 @@ the processor has them.
         _mm256_add_epi32(_mm256_castps_si256(DNI_ADD(n, DNI_SET(12582912.0f))),               \
                          _mm256_set1_epi32(127)), 23))
 #endif
+
+/* Number by number: the instruction for some lanes takes twenty cycles on some processors. */
+DNI_TARGET static inline void dni_avx2_store_part(dn_real *p, DNI_VECTOR v, unsigned n) {
+    dn_real part[DNI_LANES];
+    DNI_STORE(part, v);
+    for (unsigned i = 0; i < n; i++) p[i] = part[i];
+}
 #include DN_FILE
 #undef DNI_MASK
 #undef DNI_NOT_ZERO
@@ -2980,6 +3021,7 @@ static int dni_threads(void) {
 
 /* Are so many rows worth dealing out, with so many multiplications each? 1 if not. */
 static int dni_threads_for_rows(size_t rows, size_t multiplications) {
+    if (rows < 16) return 1;
     const size_t threads = (size_t)dni_threads(), tiles = (rows + 7) / 8;
     const size_t most = (tiles + threads - 1) / threads * 8; /* of the busiest thread */
     const bool is_even = most * threads <= rows + rows / 8;
@@ -6147,8 +6189,8 @@ static void dni_train_batch(dn_trainer *trainer, const dn_batch *batch) {
 /*
 The step as the caller sees it. `position` counts the batches of the running epoch; `loss_sum` and
 `correct` add up over its samples, each measured by the net as it was when its turn came. The
-loss is looked at before the weights are changed, so that a batch that has gone wrong changes nothing
-more.
+loss is looked at before the weights are changed, so that a batch that has gone wrong changes
+nothing more.
 */
 DN_API bool dn_trainer_step(dn_trainer *trainer) {
     if (trainer->finished) return false;
@@ -8301,15 +8343,6 @@ converted, the fourth after it is already called for, into the second cache: the
 places for requests that are under way. On MNIST that saves half of the time.
 */
 enum { DNI_AHEAD = 4 };
-
-static void dni_prefetch(const unsigned char *bytes, size_t count) {
-#ifdef __GNUC__
-    for (size_t i = 0; i < count; i += 64) __builtin_prefetch(bytes + i, 0, 2);
-#else
-    (void)bytes;
-    (void)count;
-#endif
-}
 
 DN_API void dn_dataset_gather(const dn_dataset *data, const uint32_t *samples, size_t first,
                               size_t count, dn_real *inputs) {
