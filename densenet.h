@@ -775,7 +775,7 @@ typedef struct dn_workspace {
     dn_real **z;         /* [layer]: [batch, outputs] before the activation; of a dropout
                             layer the mask; the same as a where only a is needed */
     dn_real **a;         /* [layer]: [batch, outputs] after the activation */
-    dn_real **delta;     /* [layer]: [batch, outputs], the loss's derivative with respect to z;
+    dn_real **delta;     /* private: [layer]: [batch, outputs], on the way back dL/da, then dL/dz;
                             of a dropout layer the array of the layer before */
     double *losses;      /* private: of each sample, where they are asked for */
     bool dropped;        /* private: the last forward pass applied dropout */
@@ -1540,6 +1540,8 @@ portable C a "vector" is a single number, and the text becomes ordinary scalar c
 | `DNI_APPEND(list, count, i, v)` | appends i + lane to a list of bytes for each lane not 0 |
 | `DNI_ANY_OF_EIGHT(p)` | is any of eight neighbouring numbers not 0? |
 | `DNI_POWER(n)` | 2^n for whole numbers n from -126 to 127 (double: -1022 to 1023) |
+| `DNI_TILE_ROWS` | 8 or 4: the rows of the largest tile of a product that the registers hold |
+| `DNI_TILE_MASKS` | 1 if a part of a vector is stored as fast as a whole one, else 0 |
 
 Every word is exact or rounded once, so that the lanes compute what scalar code computes,
 and the result does not depend on the number of lanes. That is the whole secret of "the
@@ -1633,6 +1635,15 @@ enum {
 };
 
 static inline size_t dni_chunk(size_t left) { return left < DNI_CHUNK ? left : (size_t)DNI_CHUNK; }
+
+/* How many threads may share some work here: one inside a parallel region of the caller's. */
+static inline int dni_threads(void) {
+#if defined(_OPENMP) && !defined(DN_USE_CBLAS) /* a BLAS has threads of its own */
+    return omp_in_parallel() ? 1 : omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
 
 /* Calls for bytes that will be read soon, into the second cache. */
 static inline void dni_prefetch(const void *bytes, size_t count) {
@@ -1841,21 +1852,23 @@ is thrown away. It must only not be harmful: 1/0 is infinity, not a trap, in C's
 /*
 Bytes become numbers, x / 255, each rounded once. A vector of quotients takes ten cycles, and
 converting the pixels of a batch would cost as much as a product with ten outputs. Multiplying by
-the rounded number 1/255 is fast, and wrong in the last bit for 126 of the 256 bytes. But the
-remainder of that quotient is exact, as fused multiply-adds are, and corrects it:
+the rounded number 1/255 is fast, and wrong in the last bit for 126 of the 256 bytes. But what the
+rounding of 1/255 took away can be known, and be given back before the product is rounded:
 
-    q = x * (1 / by)        r = x - by * q        quotient = q + r * (1 / by)
+    inverse = 1 / by        rest = (1 - by * inverse) * inverse
+    quotient = x * inverse + x * rest, the second product rounded, then the sum of both
 
 which is the correctly rounded quotient for all 256 bytes, in both precisions: a finite
 claim, that `tests/test_data.c` proves by trying them all.
 */
 DNI_TARGET static void DNI_NAME(divide_bytes)(const unsigned char *from, dn_real by, dn_real *to,
                                               size_t count) {
-    const DNI_VECTOR divisor = DNI_SET(by), inverse = DNI_SET(1 / by);
+    const DNI_VECTOR one = DNI_SET(1), inverse = DNI_SET(1 / by);
+    const DNI_VECTOR rest = DNI_MUL(DNI_FNMA(DNI_SET(by), inverse, one), inverse);
     size_t i = 0;
     for (; i + DNI_LANES <= count; i += DNI_LANES) {
-        const DNI_VECTOR x = DNI_BYTES(from + i), q = DNI_MUL(x, inverse);
-        DNI_STORE(to + i, DNI_FMA(DNI_FNMA(divisor, q, x), inverse, q));
+        const DNI_VECTOR x = DNI_BYTES(from + i);
+        DNI_STORE(to + i, DNI_FMA(x, inverse, DNI_MUL(x, rest)));
     }
     for (; i < count; i++) to[i] = (dn_real)from[i] / by;
 }
@@ -2050,10 +2063,20 @@ The factor a is read by two strides, so that the same tile serves a and its tran
 forward pass a is the batch, `a_row` its width and `a_column` 1; for the weight gradient
 it is the other way about.
 */
+
+/* The last vector of a row of c: with masks, its first `last` lanes. */
+#if DNI_TILE_MASKS
+#define DNI_LOAD_LAST(p) DNI_LOAD_PART(p, last)
+#define DNI_STORE_LAST(p, v) DNI_STORE_PART(p, v, last)
+#else
+#define DNI_LOAD_LAST(p) DNI_LOAD(p)
+#define DNI_STORE_LAST(p, v) DNI_STORE(p, v)
+#endif
+
 #define DNI_ROW_START_3(r)                                                                    \
     DNI_VECTOR c##r##0 = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride);                      \
     DNI_VECTOR c##r##1 = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride + DNI_LANES);          \
-    DNI_VECTOR c##r##2 = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride + 2 * DNI_LANES);
+    DNI_VECTOR c##r##2 = zero ? DNI_SET(0) : DNI_LOAD_LAST(c + r * c_stride + 2 * DNI_LANES);
 #define DNI_ROW_STEP_3(r)                                                                     \
     {                                                                                         \
         const DNI_VECTOR x = DNI_SET(at[r * a_row]);                                          \
@@ -2064,14 +2087,14 @@ it is the other way about.
 #define DNI_ROW_END_3(r)                                                                      \
     DNI_STORE(c + r * c_stride, c##r##0);                                                     \
     DNI_STORE(c + r * c_stride + DNI_LANES, c##r##1);                                         \
-    DNI_STORE(c + r * c_stride + 2 * DNI_LANES, c##r##2);
+    DNI_STORE_LAST(c + r * c_stride + 2 * DNI_LANES, c##r##2);
 #define DNI_COLUMNS_3                                                                         \
     const DNI_VECTOR b0 = DNI_LOAD(b), b1 = DNI_LOAD(b + DNI_LANES),                          \
                      b2 = DNI_LOAD(b + 2 * DNI_LANES);
 
 #define DNI_ROW_START_2(r)                                                                    \
     DNI_VECTOR c##r##0 = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride);                      \
-    DNI_VECTOR c##r##1 = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride + DNI_LANES);
+    DNI_VECTOR c##r##1 = zero ? DNI_SET(0) : DNI_LOAD_LAST(c + r * c_stride + DNI_LANES);
 #define DNI_ROW_STEP_2(r)                                                                     \
     {                                                                                         \
         const DNI_VECTOR x = DNI_SET(at[r * a_row]);                                          \
@@ -2080,12 +2103,13 @@ it is the other way about.
     }
 #define DNI_ROW_END_2(r)                                                                      \
     DNI_STORE(c + r * c_stride, c##r##0);                                                     \
-    DNI_STORE(c + r * c_stride + DNI_LANES, c##r##1);
+    DNI_STORE_LAST(c + r * c_stride + DNI_LANES, c##r##1);
 #define DNI_COLUMNS_2 const DNI_VECTOR b0 = DNI_LOAD(b), b1 = DNI_LOAD(b + DNI_LANES);
 
-#define DNI_ROW_START_1(r) DNI_VECTOR c##r##0 = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride);
+#define DNI_ROW_START_1(r)                                                                    \
+    DNI_VECTOR c##r##0 = zero ? DNI_SET(0) : DNI_LOAD_LAST(c + r * c_stride);
 #define DNI_ROW_STEP_1(r) c##r##0 = DNI_FMA(DNI_SET(at[r * a_row]), b0, c##r##0);
-#define DNI_ROW_END_1(r) DNI_STORE(c + r * c_stride, c##r##0);
+#define DNI_ROW_END_1(r) DNI_STORE_LAST(c + r * c_stride, c##r##0);
 #define DNI_COLUMNS_1 const DNI_VECTOR b0 = DNI_LOAD(b);
 
 #define DNI_EIGHT(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
@@ -2110,20 +2134,29 @@ it is the other way about.
 
 /*
 A tile of `rows` rows and `vectors` vectors: c (+)= a b over k; a by its strides, b row by row.
-With a list, only the `k` values of the index that stand in it: see below.
+With a list, only the `k` values of the index that stand in it: see below. (There is a loop for
+each case. One loop that asked for the list in every turn had 25 instructions around the eight
+multiply-adds of AVX2's tile of 4 x 2, more than a processor starts in the four cycles these take.)
 */
 #define DNI_DEFINE_TILE(rows, vectors)                                                        \
     DNI_TARGET static void DNI_NAME(DNI_JOIN(tile_##rows##x, vectors))(                       \
         size_t k, const uint8_t *list, const dn_real *a, size_t a_row, size_t a_column,       \
-        const dn_real *b_start, size_t b_row, dn_real *c, size_t c_stride, bool zero) {       \
+        const dn_real *b_start, size_t b_row, dn_real *c, size_t c_stride, unsigned last,     \
+        bool zero) {                                                                          \
+        const dn_real *at = a, *b = b_start;                                                  \
         DNI_ROWS_##rows(DNI_ROW_START_##vectors)                                              \
-        for (size_t i = 0; i < k; i++) {                                                      \
-            const size_t index = list != NULL ? list[i] : i;                                  \
-            const dn_real *at = a + index * a_column, *b = b_start + index * b_row;           \
-            DNI_COLUMNS_##vectors DNI_ROWS_##rows(DNI_ROW_STEP_##vectors)                     \
-        }                                                                                     \
+        if (list == NULL)                                                                     \
+            for (size_t i = 0; i < k; i++, at += a_column, b += b_row) {                      \
+                DNI_COLUMNS_##vectors DNI_ROWS_##rows(DNI_ROW_STEP_##vectors)                 \
+            }                                                                                 \
+        else                                                                                  \
+            for (size_t i = 0; i < k; i++) {                                                  \
+                at = a + list[i] * a_column;                                                  \
+                b = b_start + list[i] * b_row;                                                \
+                DNI_COLUMNS_##vectors DNI_ROWS_##rows(DNI_ROW_STEP_##vectors)                 \
+            }                                                                                 \
         DNI_ROWS_##rows(DNI_ROW_END_##vectors)                                                \
-        (void)a_row, (void)c_stride;                                                          \
+        (void)a_row, (void)c_stride, (void)last;                                              \
     }
 #if DNI_TILE_ROWS == 8
 DNI_DEFINE_TILE(8, 3)
@@ -2275,11 +2308,11 @@ wait for themselves. A batch of 32 or 128 never sees it.)
 DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
                                       const uint8_t *list, const dn_real *a, size_t a_row,
                                       size_t a_column, const dn_real *b, size_t b_row, dn_real *c,
-                                      size_t c_row, bool zero) {
+                                      size_t c_row, unsigned last, bool zero) {
 #define DNI_TILES(count, width)                                                               \
     for (; rows >= count; rows -= count, a += count * a_row, c += count * c_row)              \
         DNI_NAME(DNI_JOIN(tile_##count##x, width))(k, list, a, a_row, a_column, b, b_row, c,  \
-                                                   c_row, zero);
+                                                   c_row, last, zero);
     if (vectors == 3) {
 #if DNI_TILE_ROWS == 8
         DNI_TILES(8, 3)
@@ -2302,8 +2335,10 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
 
 /*
 The next function does one cell of the output: 8 rows from `row`, and a panel of `columns`
-columns from `column`. It looks up the list of zeroes for these rows and calls the tiles. Where
-the columns do not fill the vectors, or c is transposed, the tile works on a copy of its part of c.
+columns from `column`. It looks up the list of zeroes for these rows and calls the tiles. Where c is
+transposed the tile works on a copy of its part of c; and where the columns do not fill the
+vectors, unless there are masks for the last of them, as AVX-512 has. (Masks for b, too, would
+save its packing, but cost three percent: they are loads in each step of the inner loop.)
 (The tile gets its numbers one by one. A structure would be copied to the stack, in pieces larger
 than those that it was written in, which the processor can only do when all stores before have
 reached the cache: with two threads, whose caches take lines from each other, an eighth of all
@@ -2316,6 +2351,7 @@ DNI_TARGET static void DNI_NAME(cell)(const DNI_NAME(block) *block, size_t m, si
                                       size_t b_row) {
     const size_t rows = m - row < 8 ? m - row : 8;
     const size_t vectors = (columns + DNI_LANES - 1) / DNI_LANES, width = vectors * DNI_LANES;
+    const unsigned last = (unsigned)(columns + DNI_LANES - width); /* lanes of the last vector */
     const uint8_t *list = NULL;
     size_t k = block->k;
     const size_t a_row = block->a.row_stride, a_column = block->a.column_stride;
@@ -2326,16 +2362,16 @@ DNI_TARGET static void DNI_NAME(cell)(const DNI_NAME(block) *block, size_t m, si
         if (k == 0 && !block->zero) return;
     }
     dn_real *c = block->c + row * block->c_row + column * block->c_column;
-    if (block->c_column == 1 && columns == width) {
+    if (block->c_column == 1 && (DNI_TILE_MASKS || columns == width)) {
         DNI_NAME(rows)(rows, vectors, k, list, a, a_row, a_column, b, b_row, c, block->c_row,
-                       block->zero);
+                       last, block->zero);
         return;
     }
     dn_real copy[8 * DNI_NAME(panel)];
     const dni_factor before = {c, block->c_row, block->c_column};
     if (!block->zero) DNI_NAME(pack)(rows, columns, width, before, copy);
     DNI_NAME(rows)(rows, vectors, k, list, a, a_row, a_column, b, b_row, copy, width,
-                   block->zero);
+                   last, block->zero);
     if (block->c_column == 1) {
         for (size_t r = 0; r < rows; r++, c += block->c_row)
             for (size_t j = 0; j < columns; j += DNI_LANES) {
@@ -2381,10 +2417,10 @@ DNI_TARGET static void DNI_NAME(one_row)(const DNI_NAME(block) *block, size_t n)
     dn_real *c = block->c;
     for (; n >= wide; n -= wide, b += wide, c += wide)
         DNI_NAME(tile_1x8)(k, block->lists, a, 0, block->a.column_stride, b, block->b.row_stride,
-                           c, 0, block->zero);
+                           c, 0, DNI_LANES, block->zero);
     for (; n >= DNI_LANES; n -= DNI_LANES, b += DNI_LANES, c += DNI_LANES)
         DNI_NAME(tile_1x1)(k, block->lists, a, 0, block->a.column_stride, b, block->b.row_stride,
-                           c, 0, block->zero);
+                           c, 0, DNI_LANES, block->zero);
     if (n == 0) return;
     const unsigned rest = (unsigned)n;
     DNI_VECTOR sum = block->zero ? DNI_SET(0) : DNI_LOAD_PART(c, rest);
@@ -2505,8 +2541,8 @@ DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_facto
                                          dn_real *c, size_t c_row, size_t c_column, bool add,
                                          bool look_for_zeroes) {
 #ifdef _OPENMP
-    const int threads = omp_in_parallel() ? 1 : omp_get_max_threads();
-    if (threads > 1 && (double)m * (double)n * (double)k > 3e5) {
+    const int threads = (double)m * (double)n * (double)k > 3e5 ? dni_threads() : 1;
+    if (threads > 1) {
         const size_t count = (size_t)threads, panel = (size_t)DNI_NAME(panel);
         const size_t rows_each = ((m + 7) / 8 + count - 1) / count * 8; /* of the busiest thread */
         const size_t columns_each = ((n + panel - 1) / panel + count - 1) / count * panel;
@@ -2543,6 +2579,9 @@ static const dni_arithmetic DNI_NAME(arithmetic) = {
 #undef DNI_VECTOR
 #undef DNI_LANES
 #undef DNI_TILE_ROWS
+#undef DNI_TILE_MASKS
+#undef DNI_LOAD_LAST
+#undef DNI_STORE_LAST
 #undef DNI_LOAD
 #undef DNI_STORE
 #undef DNI_LOAD_PART
@@ -2642,6 +2681,7 @@ static dn_real dni_absolute(dn_real x) {
 #define DNI_VECTOR dn_real
 #define DNI_LANES 1
 #define DNI_TILE_ROWS 4
+#define DNI_TILE_MASKS 0
 #define DNI_LOAD(p) (*(p))
 #define DNI_STORE(p, v) (*(p) = (v))
 #define DNI_LOAD_PART(p, n) ((void)(n), *(p))
@@ -2683,6 +2723,7 @@ the processor has them.
 #define DNI_INSTANCE avx2
 #define DNI_TARGET __attribute__((target("avx2,fma")))
 #define DNI_TILE_ROWS 4
+#define DNI_TILE_MASKS 0
 #define DNI_LOAD(p) DNI_256(loadu)(p)
 #define DNI_STORE(p, v) DNI_256(storeu)(p, v)
 #define DNI_LOAD_PART(p, n) DNI_256(maskload)(p, DNI_MASK(n))
@@ -2762,6 +2803,7 @@ __attribute__((target("avx512f,avx2"))) static inline bool dni_any_of_eight_512(
 #define DNI_INSTANCE avx512
 #define DNI_TARGET __attribute__((target("avx512f,avx2,popcnt")))
 #define DNI_TILE_ROWS 8
+#define DNI_TILE_MASKS 1
 #define DNI_LOAD(p) DNI_512(loadu)(p)
 #define DNI_STORE(p, v) DNI_512(storeu)(p, v)
 #define DNI_LOAD_PART(p, n) DNI_512(maskz_loadu)(DNI_MASK(n), p)
@@ -2869,6 +2911,7 @@ static inline void dni_neon_store_part(dn_real *p, DNI_VECTOR v, unsigned n) {
 #define DNI_STORE_PART(p, v, n) dni_neon_store_part(p, v, n)
 #define DNI_TARGET
 #define DNI_TILE_ROWS 8
+#define DNI_TILE_MASKS 0
 #define DNI_LOAD(p) DNI_NEON(ld1)(p)
 #define DNI_STORE(p, v) DNI_NEON(st1)(p, v)
 #define DNI_ADD(a, b) DNI_NEON(add)(a, b)
@@ -3011,27 +3054,17 @@ every activation trained 784-128-10 in 0.72 of the time of one; in this way they
 The rows are dealt out in whole tiles of 8. If they do not come out even, as the five tiles of a
 batch of 40 do not, the batch stays with one thread, and its products are cut one by one.
 */
-static int dni_threads(void) {
-#if defined(_OPENMP) && !defined(DN_USE_CBLAS) /* a BLAS has threads of its own */
-    return omp_in_parallel() ? 1 : omp_get_max_threads();
-#else
-    return 1;
-#endif
-}
-
 /* Are so many rows worth dealing out, with so many multiplications each? 1 if not. */
 static int dni_threads_for_rows(size_t rows, size_t multiplications) {
-    if (rows < 16) return 1;
+    if (rows < 16 || (double)rows * (double)multiplications <= 3e5) return 1;
     const size_t threads = (size_t)dni_threads(), tiles = (rows + 7) / 8;
     const size_t most = (tiles + threads - 1) / threads * 8; /* of the busiest thread */
-    const bool is_even = most * threads <= rows + rows / 8;
-    return is_even && (double)rows * (double)multiplications > 3e5 ? (int)threads : 1;
+    return most * threads <= rows + rows / 8 ? (int)threads : 1;
 }
 
 /* Calls work(context, first, end) for all rows, in so many threads. */
 static void dni_for_rows(int threads, size_t rows,
-                         void (*work)(const void *context, size_t first, size_t end),
-                         const void *context) {
+                         void (*work)(void *context, size_t first, size_t end), void *context) {
     if (threads <= 1) {
         work(context, 0, rows);
         return;
@@ -4197,13 +4230,6 @@ to know is a `dni_pass`. Only dropout looks beyond its own rows: it takes its dr
 other, those of a layer for all rows before those of the next layer. The generator of chapter 1
 can jump, and each thread begins where its rows' draws are.
 */
-/* A function of the user's was never promised that it would be called by two threads. */
-static int dni_row_threads(const dn_net *net, size_t rows) {
-    for (size_t l = 0; l < net->layer_count; l++)
-        if (net->layers[l].activation == DN_CUSTOM) return 1;
-    return dni_threads_for_rows(rows, net->parameter_count);
-}
-
 typedef struct dni_pass {
     const dn_net *net;
     dn_workspace *workspace;
@@ -4212,6 +4238,13 @@ typedef struct dni_pass {
     const dn_batch *batch;    /* for the way back: the answers */
     dn_loss loss;
 } dni_pass;
+
+/* A function of the user's was never promised that it would be called by two threads. */
+static int dni_row_threads(const dn_net *net, size_t rows) {
+    for (size_t l = 0; l < net->layer_count; l++)
+        if (net->layers[l].activation == DN_CUSTOM) return 1;
+    return dni_threads_for_rows(rows, net->parameter_count);
+}
 
 static void dni_affine(const dn_net *net, const dn_layer *layer, const dn_real *inputs, size_t rows,
                        dn_real *z) {
@@ -4251,7 +4284,7 @@ static size_t dni_draws(const dn_net *net, size_t count) {
     return draws;
 }
 
-static void dni_forward_rows(const void *of, size_t first, size_t end) {
+static void dni_forward_rows(void *of, size_t first, size_t end) {
     const dni_pass *pass = (const dni_pass *)of;
     const dn_workspace *workspace = pass->workspace;
     const dn_real *inputs = pass->inputs + first * pass->net->inputs;
@@ -4274,7 +4307,7 @@ static void dni_forward_rows(const void *of, size_t first, size_t end) {
 DN_API const dn_real *dn_forward(const dn_net *net, dn_workspace *workspace,
                                  const dn_real *inputs, size_t count, dn_random *dropout) {
     DN_ASSERT(net->layer_count > 0 && count <= workspace->batch);
-    const dni_pass pass = {net, workspace, inputs, dropout, NULL, DN_LOSS_DEFAULT};
+    dni_pass pass = {net, workspace, inputs, dropout, NULL, DN_LOSS_DEFAULT};
     workspace->count = count;
     workspace->dropped = dropout != NULL;
     dni_for_rows(dni_row_threads(net, count), count, dni_forward_rows, &pass);
@@ -4425,21 +4458,21 @@ static void dni_dense_descend(dn_net *net, const dn_layer *layer, const dn_real 
 /*
 ### The walk back
 
-The delta of layer l holds dL/da when the loop arrives at it (for the last layer, already
-dL/dz), and dL/dz after the activation's step.
+The loop goes from the last layer to the first. When it arrives at a layer, the layer's delta holds
+dL/da; when it leaves, dL/dz.
 
-| layer on the way back | delta before | delta after |
-|---|---|---|
-| the last | dz, from the loss (chapter 5) | dx |
-| dense, hidden | da, then dz in its place | dx |
-| dropout | da of its output | da times mask: da of the layer before |
-| the first dense | da, then dz in its place | not computed |
+| layer | its delta at first | then | what the layer before receives |
+|---|---|---|---|
+| the last | dz, from the loss (chapter 5) | dz | dx, as its da |
+| dense, hidden | da | dz, in its place | dx, as its da |
+| dropout | da | da times mask, in its place | the same array |
+| the first dense | da | dz, in its place | nothing |
 
-A dropout layer works in place. The loop ends at the first *dense* layer: dropout on the inputs has
+The loop ends at the first *dense* layer: dropout on the inputs has
 nothing before it that could learn. Like the way forward, all this is done for some rows, and
 threads can share the batch.
 */
-static void dni_back_rows(const void *of, size_t first, size_t end) {
+static void dni_back_rows(void *of, size_t first, size_t end) {
     const dni_pass *pass = (const dni_pass *)of;
     const dn_net *net = pass->net;
     const dn_workspace *workspace = pass->workspace;
@@ -4490,7 +4523,7 @@ static void dni_learn(const dn_net *net, const dn_workspace *workspace, const dn
 DN_API void dn_backward(const dn_net *net, dn_workspace *workspace, dn_loss loss,
                         const dn_batch *batch, dn_penalty penalty, dn_real *gradient) {
     DN_ASSERT(batch->count > 0 && batch->count == workspace->count);
-    const dni_pass pass = {net, workspace, batch->inputs, NULL, batch, loss};
+    dni_pass pass = {net, workspace, batch->inputs, NULL, batch, loss};
     dni_for_rows(dni_row_threads(net, batch->count), batch->count, dni_back_rows, &pass);
     dni_learn(net, workspace, batch, penalty, gradient, NULL, 0);
 }
@@ -5114,7 +5147,7 @@ typedef struct dni_prediction {
     dn_real *outputs, *buffer[2];
 } dni_prediction;
 
-static void dni_predict_rows(const void *of, size_t first, size_t end) {
+static void dni_predict_rows(void *of, size_t first, size_t end) {
     const dni_prediction *prediction = (const dni_prediction *)of;
     const dn_net *net = prediction->net;
     const dn_real *inputs = prediction->inputs + first * net->inputs;
@@ -5144,9 +5177,9 @@ DN_API dn_status dn_predict(const dn_net *net, const dn_real *inputs, size_t cou
         const size_t portion = dni_portion(count - done);
         size_t half = 0;
         (void)dni_rounded_size(portion, dni_widest(net), &half);
-        const dni_prediction prediction = {net, inputs + done * net->inputs,
-                                           outputs + done * net->outputs,
-                                           {(dn_real *)buffer, (dn_real *)buffer + half}};
+        dni_prediction prediction = {net, inputs + done * net->inputs,
+                                     outputs + done * net->outputs,
+                                     {(dn_real *)buffer, (dn_real *)buffer + half}};
         dni_for_rows(dni_row_threads(net, portion), portion, dni_predict_rows, &prediction);
         done += portion;
     }
@@ -5311,9 +5344,9 @@ Some rows are gathered, go forward, are measured, and go back: whatever of it is
 concerns a sample alone is done by one thread in one go; what follows sums over the rows, the
 losses in their order.
 */
-static void dni_look_rows(const void *of, size_t first, size_t end) {
-    dni_look *look = (dni_look *)(uintptr_t)of;
-    const dni_pass *pass = &look->pass;
+static void dni_look_rows(void *of, size_t first, size_t end) {
+    dni_look *look = (dni_look *)of;
+    dni_pass *pass = &look->pass;
     dni_gather_rows(look, first, end);
     dni_forward_rows(pass, first, end);
     if (look->measures) {

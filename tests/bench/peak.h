@@ -31,12 +31,13 @@ static double peak_seconds(clockid_t clock) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* As many accumulators as hide the latency: on each of two units of four or five cycles at most. */
+/* As many accumulators as hide the latency: on each of two units of four or five cycles at most.
+   The factors come from memory, or the compiler would multiply them beforehand and only add. */
 #define PEAK_TWELVE(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 #define PEAK_START(i) c##i = SET((float)i);
 #define PEAK_STEP(i) c##i = FMA(x, y, c##i);
 #define PEAK_LOOP(VECTOR)                                                                     \
-    VECTOR x = SET(1e-9f), y = SET(1e-9f), c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11;  \
+    VECTOR x = SET(sink[0]), y = x, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11;         \
     PEAK_TWELVE(PEAK_START)                                                                   \
     for (long i = 0; i < steps; i++) { PEAK_TWELVE(PEAK_STEP) }                               \
     c0 = ADD(ADD(ADD(c0, c1), ADD(c2, c3)), ADD(ADD(c4, c5), ADD(c6, c7)));                   \
@@ -101,9 +102,10 @@ static void peak_neon(long steps, float *sink) { PEAK_LOOP(float32x4_t); }
 #endif
 
 static inline void peak_portable(long steps, float *sink) {
+    const float x = sink[0];
     float c[12] = {0};
     for (long i = 0; i < steps; i++)
-        for (int j = 0; j < 12; j++) c[j] = 1e-9f * 1e-9f + c[j];
+        for (int j = 0; j < 12; j++) c[j] = x * x + c[j];
     memcpy(sink, c, sizeof c);
 }
 
@@ -143,7 +145,7 @@ static inline double peak_gflops(const char *instructions, double duration, doub
         start[1] = peak_seconds(CLOCK_PROCESS_CPUTIME_ID);
 #pragma omp parallel for schedule(static)
         for (int thread = 0; thread < threads; thread++) {
-            float sink[16];
+            float sink[16] = {1e-9f};
             loop(warm ? steps : steps / 8, sink);
             volatile float kept = sink[0];
             (void)kept;
