@@ -330,7 +330,9 @@ static inline const result *result_of(const experiment *e, setting s, int seed) 
 static summary summary_of_seeds(experiment *e, setting s, int seeds, metric m) {
     double values[MAX_SEEDS];
     const int count = values_of(e, s, seeds, m, values);
-    return summarize(values, count);
+    summary of = summarize(values, count);
+    if (m != TRAIN_ACCURACY && m != VALIDATION_ACCURACY && m != TEST_ACCURACY) of.collapsed = 0;
+    return of;
 }
 
 static summary summary_of(experiment *e, setting s, metric m) {

@@ -107,12 +107,19 @@ static inline void end_table(experiment *e) {
     e->rows = 0;
 }
 
-/* "0.9825 +- 0.0004 (5)": mean, deviation, runs; "0.9825" from one run; or
-   "-" when there is nothing. */
+static inline bool collapses_at_times(summary s) {
+    return s.collapsed > 0 && s.collapsed < s.count;
+}
+
+/* "0.9825 +- 0.0004 (5)": mean, deviation, runs; "(5, 1 collapsed)" if some did; "0.9825" from
+   one run; or "-" when there is nothing. */
 static inline const char *number_text(char text[CELL], summary s) {
     if (s.count == 0) snprintf(text, CELL, "-");
     else if (s.mean != s.mean) snprintf(text, CELL, "diverged");
     else if (s.count == 1) snprintf(text, CELL, "%.4f", s.mean);
+    else if (collapses_at_times(s))
+        snprintf(text, CELL, "%.4f " PLUS_MINUS " %.4f (%d, %d collapsed)", s.mean, s.deviation,
+                 s.count, s.collapsed);
     else snprintf(text, CELL, "%.4f " PLUS_MINUS " %.4f (%d)", s.mean, s.deviation, s.count);
     return text;
 }
@@ -256,6 +263,10 @@ static inline difference difference_of(summary a, summary b) {
 static inline const char *comparison(char text[400], const char *a_name, summary a,
                                      const char *b_name, summary b) {
     const difference d = difference_of(a, b);
+    char collapsed[60] = "";
+    if (collapses_at_times(a) || collapses_at_times(b))
+        snprintf(collapsed, sizeof collapsed, " (Collapsed: %d of %d, and %d of %d.)", a.collapsed,
+                 a.count, b.collapsed, b.count);
     if (a.count == 0 || b.count == 0)
         snprintf(text, 400, "%s against %s: not run.", a_name, b_name);
     else if (!d.known)
@@ -263,12 +274,12 @@ static inline const char *comparison(char text[400], const char *a_name, summary
                  a.mean, b_name, b.mean, d.value);
     else
         snprintf(text, 400,
-                 "%s %.4f, %s %.4f: a difference of %+.4f " PLUS_MINUS " %.4f, %s (%.4f).", a_name,
+                 "%s %.4f, %s %.4f: a difference of %+.4f " PLUS_MINUS " %.4f, %s (%.4f).%s", a_name,
                  a.mean, b_name, b.mean, d.value, d.error,
                  d.real                     ? "larger than the seeds' spread"
                  : fabs(d.value) > d.spread ? "hardly more than the seeds' spread"
                                             : "within the seeds' spread",
-                 d.spread);
+                 d.spread, collapsed);
     return text;
 }
 
@@ -298,7 +309,12 @@ static inline bool have_collapsed(summary a, summary b) {
 static inline const char *short_answer(char text[120], summary a, summary b) {
     if (a.count == 0 || b.count == 0) return "-";
     if (have_collapsed(a, b)) return "both collapse";
-    return in_short(text, difference_of(a, b));
+    in_short(text, difference_of(a, b));
+    const size_t used = strlen(text);
+    if (collapses_at_times(a) || collapses_at_times(b))
+        snprintf(text + used, 120 - used, " (collapsed: %d of %d, and %d of %d)", a.collapsed,
+                 a.count, b.collapsed, b.count);
+    return text;
 }
 
 static inline void answer(experiment *e, const char *question, summary a, summary b,
