@@ -25,7 +25,7 @@ plot for [i = 1:settings] data index 2 * i - 2 every ::1 using 1:2 with lines li
 unset logscale y
 set title "accuracy (%): training (dashed), validation"
 plot for [i = 1:settings] data index 2 * i - 1 every ::1 using 1:(100 * $6) with lines dashtype 2 linecolor rgb colour[i] notitle, \
-     for [i = 1:settings] data index 2 * i - 1 every ::1 using 1:(100 * ($10 - $11)):(100 * ($10 + $11)) with filledcurves linecolor rgb colour[i] notitle, \
+     for [i = 1:settings] data index 2 * i - 1 every ::1 using 1:(100 * ($10 - $11)):(100 * ($10 + $11 < 1 ? $10 + $11 : 1)) with filledcurves linecolor rgb colour[i] notitle, \
      for [i = 1:settings] data index 2 * i - 1 using 1:(100 * $10) with linespoints linecolor rgb colour[i] linewidth 2 pointtype 7 pointsize 0.4 title columnheader(1)
 unset multiplot
 set output

@@ -111,12 +111,21 @@ static void by_hand(void) {
     ok(dn_predict_dataset(&net, &view, 2, 2, out, &error) != DN_OK && error.message[0] != '\0',
        "past the end: %s", error.message);
     ok(dn_predict_dataset(&net, &data, 3, 0, out, NULL) == DN_OK, "none at all is none at all");
+    static const dn_real wide[SEVEN * 500] = {0};
+    view = data;
+    view.targets = wide;
+    view.outputs = 500;
+    dn_real whole[SEVEN * 3];
+    ok(dn_predict_dataset(&net, &view, 0, SEVEN, whole, NULL) == DN_OK &&
+           memcmp(whole, all, sizeof whole) == 0,
+       "answers that do not fit the net do not matter");
     dn_net_free(&net);
 }
 
 static void ties(void) {
     const dn_real numbers[5] = {1, 3, 3, -1, 3}, one[1] = {-7};
     ok(dn_largest(numbers, 5) == 1 && dn_largest(one, 1) == 0, "the first of equal numbers wins");
+    ok(dn_largest(NULL, 0) == 0, "of none, the first");
 }
 
 /* What the classes are when there is one output, or when the answers are rows. */
