@@ -117,9 +117,10 @@ static inline const char *number_text(char text[CELL], summary s) {
     if (s.count == 0) snprintf(text, CELL, "-");
     else if (s.mean != s.mean) snprintf(text, CELL, "diverged");
     else if (s.count == 1) snprintf(text, CELL, "%.4f", s.mean);
-    else if (collapses_at_times(s))
-        snprintf(text, CELL, "%.4f " PLUS_MINUS " %.4f (%d, %d collapsed)", s.mean, s.deviation,
-                 s.count, s.collapsed);
+    else if (collapses_at_times(s) &&
+             snprintf(text, CELL, "%.4f " PLUS_MINUS " %.4f (%d, %d collapsed)", s.mean,
+                      s.deviation, s.count, s.collapsed) < CELL)
+        return text;
     else snprintf(text, CELL, "%.4f " PLUS_MINUS " %.4f (%d)", s.mean, s.deviation, s.count);
     return text;
 }
