@@ -778,6 +778,8 @@ typedef struct dn_workspace {
     dn_real **delta;     /* private: [layer]: [batch, outputs], on the way back dL/da, then dL/dz;
                             of a dropout layer the array of the layer before */
     double *losses;      /* private: of each sample, where they are asked for */
+    uint64_t *marks;     /* private: which inputs are not 0, a bit for each */
+    bool marked;         /* private: they are those of the batch */
     bool dropped;        /* private: the last forward pass applied dropout */
     void *owned;         /* private */
 } dn_workspace;
@@ -1537,10 +1539,10 @@ portable C a "vector" is a single number, and the text becomes ordinary scalar c
 | `DNI_MAX(a, b)`, `DNI_MIN(a, b)` | a > b ? a : b and a < b ? a : b; a NaN in b passes |
 | `DNI_IF_POSITIVE(v, a, b)` | v > 0 ? a : b |
 | `DNI_ABSOLUTE(v)` | its absolute value |
-| `DNI_APPEND(list, count, i, v)` | appends i + lane to a list of bytes for each lane not 0 |
-| `DNI_ANY_OF_EIGHT(p)` | is any of eight neighbouring numbers not 0? |
+| `DNI_MARK(p)` | bit i is set where p[i] is not 0, for as many numbers as there are lanes |
+| `DNI_MARK_BYTES(p)`, `DNI_MARKED_BYTES` | the same for bytes, and for how many |
 | `DNI_POWER(n)` | 2^n for whole numbers n from -126 to 127 (double: -1022 to 1023) |
-| `DNI_TILE_ROWS` | 8 or 4: the rows of the largest tile of a product that the registers hold |
+| `DNI_TILE_VECTORS` | how many vectors wide a tile of 4 rows can be in the registers |
 | `DNI_TILE_MASKS` | 1 if a part of a vector is stored as fast as a whole one, else 0 |
 
 Every word is exact or rounded once, so that the lanes compute what scalar code computes,
@@ -1595,24 +1597,79 @@ typedef struct dni_step {
     dn_real decay;      /* the share of w that is taken away */
 } dni_step;
 
-/* A factor of a product: element (r, c) is data[r * row_stride + c * column_stride]. */
+/*
+A factor of a product: element (r, c) is data[r * row_stride + c * column_stride]; one of the
+strides is 1. `marks` says which elements are not 0, if that is known, else it is NULL: a bit for
+each, 64 to a word, in the direction of the stride of 1. (Where both are 1, as with a single
+feature, nobody can tell, and they are not used.)
+*/
 typedef struct dni_factor {
     const dn_real *data;
     size_t row_stride, column_stride;
+    const uint64_t *marks;
+    size_t marks_stride; /* words from one row of marks to the next */
+    size_t first_mark;   /* the bit in its row that belongs to the first element */
 } dni_factor;
 
-/* Is any of eight neighbouring numbers not +0? Their bits are looked at, 64 at a time. */
-static inline bool dni_any_of_eight(const dn_real *numbers) {
-    uint64_t words[sizeof(dn_real)], all = 0;
-    memcpy(words, numbers, sizeof words);
-    for (size_t i = 0; i < sizeof(dn_real); i++) all |= words[i];
-    return all != 0;
+/* The part of a factor from this row and column on. */
+static inline dni_factor dni_from(dni_factor factor, size_t row, size_t column) {
+    const bool in_rows = factor.column_stride == 1;
+    factor.data += row * factor.row_stride + column * factor.column_stride;
+    if (factor.marks != NULL) factor.marks += (in_rows ? row : column) * factor.marks_stride;
+    factor.first_mark += in_rows ? column : row;
+    return factor;
+}
+
+/* The words that hold the marks of a row of so many numbers. */
+static inline size_t dni_marks_size(size_t count) { return (count + 63) / 64; }
+
+/* The place of the lowest bit that is set; one is. */
+static inline size_t dni_lowest(uint64_t bits) {
+#ifdef __GNUC__
+    return (size_t)__builtin_ctzll(bits);
+#else
+    size_t place = 0;
+    for (unsigned half = 32; half > 0; half /= 2)
+        if ((bits << (64 - half)) == 0) {
+            bits >>= half;
+            place += half;
+        }
+    return place;
+#endif
+}
+
+/*
+For the 64 rows whose marks are the word `place`, four and four together, and for the k from `start`
+to `start` + 3: is any of the four rows not 0? Row by row in `active_in_columns`, below.
+*/
+static inline uint64_t dni_answers(dni_factor a, size_t place, size_t start, size_t k) {
+    const uint64_t ones = 0x7777777777777777u;
+    uint64_t all = 0;
+    for (size_t i = start; i < start + 4 && i < k; i++) {
+        const uint64_t word = a.marks[i * a.marks_stride + place];
+        all |= ((((word & ones) + ones) | word) & ~ones) >> (3 - i % 4);
+    }
+    return all;
+}
+
+/* Byte c of word r becomes byte r of word c: halves of the square change places, then quarters. */
+static inline void dni_turn_bytes(uint64_t words[8]) {
+    uint64_t mask = 0x00000000ffffffffu;
+    for (size_t half = 4; half > 0; half /= 2, mask ^= mask << 8 * half)
+        for (size_t r = 0; r < 8; r++) {
+            if ((r & half) != 0) continue;
+            const uint64_t change = (words[r] >> 8 * half ^ words[r + half]) & mask;
+            words[r + half] ^= change;
+            words[r] ^= change << 8 * half;
+        }
 }
 
 /* The functions that exist once per instruction set. */
 typedef struct dni_arithmetic {
     const char *name;
     void (*divide_bytes)(const unsigned char *from, dn_real by, dn_real *to, size_t count);
+    void (*mark)(const dn_real *numbers, size_t count, uint64_t *marks);
+    void (*mark_bytes)(const unsigned char *bytes, size_t count, uint64_t *marks);
     void (*scale)(dn_real factor, dn_real *numbers, size_t count);
     void (*add)(const dn_real *from, dn_real *to, size_t count);
     void (*multiply)(const dn_real *from, dn_real *to, size_t count);
@@ -1629,8 +1686,9 @@ typedef struct dni_arithmetic {
 } dni_arithmetic;
 
 enum {
-    DNI_DEPTH = 256, /* k is cut into blocks of so many */
-    DNI_ROWS = 1024, /* and m, for the lists of zeroes */
+    DNI_DEPTH = 1024, /* k is cut into blocks of so many; behind wider panels of fewer */
+    DNI_WORDS = DNI_DEPTH / 64, /* a bit for each */
+    DNI_ROWS = 1024, /* and m is cut, for these bits to have a place */
     DNI_CHUNK = 4096  /* long arrays are dealt out to threads in chunks of so many */
 };
 
@@ -1873,6 +1931,25 @@ DNI_TARGET static void DNI_NAME(divide_bytes)(const unsigned char *from, dn_real
     for (; i < count; i++) to[i] = (dn_real)from[i] / by;
 }
 
+/* Marks what is not 0, a bit for each of `count` numbers or bytes: dni_marks_size(count) words. */
+#define DNI_DEFINE_MARK(name, type, MARK, at_once)                                            \
+    DNI_TARGET static void DNI_NAME(name)(const type *from, size_t count, uint64_t *marks) {  \
+        for (size_t start = 0; start < count; start += 64) {                                  \
+            const type *at = from + start;                                                    \
+            type part[64];                                                                    \
+            uint64_t word = 0;                                                                \
+            if (count - start < 64) { /* the rest, and zeroes */                              \
+                memset(part, 0, sizeof part);                                                 \
+                memcpy(part, at, (count - start) * sizeof *at);                               \
+                at = part;                                                                    \
+            }                                                                                 \
+            for (size_t i = 0; i < 64; i += at_once) word |= (uint64_t)MARK(at + i) << i;     \
+            *marks++ = word;                                                                  \
+        }                                                                                     \
+    }
+DNI_DEFINE_MARK(mark, dn_real, DNI_MARK, DNI_LANES)
+DNI_DEFINE_MARK(mark_bytes, unsigned char, DNI_MARK_BYTES, DNI_MARKED_BYTES)
+
 DNI_TARGET static void DNI_NAME(scale)(dn_real factor, dn_real *numbers, size_t count) {
     DNI_FOR_EACH(numbers, numbers, count, y = DNI_MUL(DNI_SET(factor), x));
 }
@@ -2020,11 +2097,11 @@ call the C library for each fused multiply-add; with `-mfma` it is ten times fas
 
 The cure for both is to compute a *tile* of c at once: MR rows of NV vectors, kept in
 registers while k runs. For each k, NV vectors of b and MR numbers of a are read and MR * NV
-multiply-adds are done, all independent of each other. With AVX-512 the tile is 8 rows of
-3 vectors, 24 of the 32 registers: 11 reads for 24 times 16 multiply-adds.
+multiply-adds are done, all independent of each other. With AVX-512 the tile is 4 rows of
+4 vectors, 16 of the 32 registers: 8 reads for 16 times 16 multiply-adds.
 
-    c[0..7, 0..47]    |<- 16 ->|<- 16 ->|<- 16 ->|
-        row r:        | c r 0  | c r 1  | c r 2  |   +=   a[r, k] * b[k, 0..47]
+    c[0..3, 0..63]    |<- 16 ->|<- 16 ->|<- 16 ->|<- 16 ->|
+        row r:        | c r 0  | c r 1  | c r 2  | c r 3  |   +=   a[r, k] * b[k, 0..63]
 
 How large should a tile be? With R rows and V vectors there are R V sums. Two operations may
 start per cycle and each takes four: at least eight sums must run side by side, or the chains
@@ -2034,20 +2111,22 @@ least:
 
 | vectors | registers | tile | sums | operations per read |
 |---|---|---|---|---|
-| AVX-512: 16 floats | 32 | 8 x 3 | 24 | 24 / 11 |
+| AVX-512: 16 floats | 32 | 4 x 4 | 16 | 16 / 8 |
 | AVX2: 8 floats | 16 | 4 x 3 | 12 | 12 / 7 |
-| NEON: 4 floats | 32 | 8 x 3 | 24 | 24 / 11 |
+| NEON: 4 floats | 32 | 4 x 4 | 16 | 16 / 8 |
 
-For the columns that remain there are tiles of one and of two vectors, for the rows that remain
-tiles of 4 rows and of 1.
+A tile of 8 x 3 or 4 x 6 would fill the registers better, and is no faster: the reads are not what
+is waited for any more. Four rows have an advantage of their own, see below. For fewer
+columns there are narrower tiles, for the rows that remain tiles of one row; and where a single
+vector is all, 8 x 1, since four sums are too few.
 
 Each element still sums over k in ascending order: the tile changes what is done at the
 same time, not the order within an element.
 
 C does not promise that an array of accumulators stays in registers; named variables do.
-The macros below write out the rows of a tile by name: `DNI_ROW_START_3(2)` makes the variables
-`c20`, `c21` and `c22`, the three vectors of row 2, `DNI_ROW_STEP_3(2)` is their part of the step
-for one k, and `DNI_ROWS_8` says one of these for the rows 0 to 7. What the compiler sees of the
+The macros below write out a tile by name: `DNI_START(2, 1)` makes the variable `c21`, vector 1 of
+row 2, `DNI_STEP(2, 1)` is its part of the step for one k, `DNI_VECTORS_3` says one of these for the
+three vectors of a row, and `DNI_ROWS_4` does so for four rows. What the compiler sees of the
 inner loop of the tile of 4 rows and one vector is, without the macros:
 
     for (size_t i = 0; i < k; i++, at += a_column, b += b_row) {
@@ -2072,99 +2151,73 @@ it is the other way about.
 #define DNI_STORE_LAST(p, v) DNI_STORE(p, v)
 #endif
 
-#define DNI_ROW_START_3(r)                                                                    \
-    DNI_VECTOR c##r##0 = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride);                      \
-    DNI_VECTOR c##r##1 = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride + DNI_LANES);          \
-    DNI_VECTOR c##r##2 = zero ? DNI_SET(0) : DNI_LOAD_LAST(c + r * c_stride + 2 * DNI_LANES);
-#define DNI_ROW_STEP_3(r)                                                                     \
+#define DNI_START(r, v)                                                                       \
+    DNI_VECTOR c##r##v = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride + v * DNI_LANES);
+#define DNI_START_LAST(r, v)                                                                  \
+    DNI_VECTOR c##r##v = zero ? DNI_SET(0) : DNI_LOAD_LAST(c + r * c_stride + v * DNI_LANES);
+#define DNI_READ(r, v) const DNI_VECTOR b##v = DNI_LOAD(b + v * DNI_LANES);
+#define DNI_STEP(r, v) c##r##v = DNI_FMA(x, b##v, c##r##v);
+#define DNI_END(r, v) DNI_STORE(c + r * c_stride + v * DNI_LANES, c##r##v);
+#define DNI_END_LAST(r, v) DNI_STORE_LAST(c + r * c_stride + v * DNI_LANES, c##r##v);
+
+#define DNI_VECTORS_1(DO, LAST, r) LAST(r, 0)
+#define DNI_VECTORS_2(DO, LAST, r) DO(r, 0) LAST(r, 1)
+#define DNI_VECTORS_3(DO, LAST, r) DO(r, 0) DO(r, 1) LAST(r, 2)
+#define DNI_VECTORS_4(DO, LAST, r) DO(r, 0) DO(r, 1) DO(r, 2) LAST(r, 3)
+#define DNI_VECTORS_8(DO, LAST, r)                                                            \
+    DO(r, 0) DO(r, 1) DO(r, 2) DO(r, 3) DO(r, 4) DO(r, 5) DO(r, 6) LAST(r, 7)
+
+#define DNI_ROW_START(r, VECTORS) VECTORS(DNI_START, DNI_START_LAST, r)
+#define DNI_ROW_STEP(r, VECTORS)                                                              \
     {                                                                                         \
         const DNI_VECTOR x = DNI_SET(at[r * a_row]);                                          \
-        c##r##0 = DNI_FMA(x, b0, c##r##0);                                                    \
-        c##r##1 = DNI_FMA(x, b1, c##r##1);                                                    \
-        c##r##2 = DNI_FMA(x, b2, c##r##2);                                                    \
+        VECTORS(DNI_STEP, DNI_STEP, r)                                                        \
     }
-#define DNI_ROW_END_3(r)                                                                      \
-    DNI_STORE(c + r * c_stride, c##r##0);                                                     \
-    DNI_STORE(c + r * c_stride + DNI_LANES, c##r##1);                                         \
-    DNI_STORE_LAST(c + r * c_stride + 2 * DNI_LANES, c##r##2);
-#define DNI_COLUMNS_3                                                                         \
-    const DNI_VECTOR b0 = DNI_LOAD(b), b1 = DNI_LOAD(b + DNI_LANES),                          \
-                     b2 = DNI_LOAD(b + 2 * DNI_LANES);
-
-#define DNI_ROW_START_2(r)                                                                    \
-    DNI_VECTOR c##r##0 = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride);                      \
-    DNI_VECTOR c##r##1 = zero ? DNI_SET(0) : DNI_LOAD_LAST(c + r * c_stride + DNI_LANES);
-#define DNI_ROW_STEP_2(r)                                                                     \
-    {                                                                                         \
-        const DNI_VECTOR x = DNI_SET(at[r * a_row]);                                          \
-        c##r##0 = DNI_FMA(x, b0, c##r##0);                                                    \
-        c##r##1 = DNI_FMA(x, b1, c##r##1);                                                    \
-    }
-#define DNI_ROW_END_2(r)                                                                      \
-    DNI_STORE(c + r * c_stride, c##r##0);                                                     \
-    DNI_STORE_LAST(c + r * c_stride + DNI_LANES, c##r##1);
-#define DNI_COLUMNS_2 const DNI_VECTOR b0 = DNI_LOAD(b), b1 = DNI_LOAD(b + DNI_LANES);
-
-#define DNI_ROW_START_1(r)                                                                    \
-    DNI_VECTOR c##r##0 = zero ? DNI_SET(0) : DNI_LOAD_LAST(c + r * c_stride);
-#define DNI_ROW_STEP_1(r) c##r##0 = DNI_FMA(DNI_SET(at[r * a_row]), b0, c##r##0);
-#define DNI_ROW_END_1(r) DNI_STORE_LAST(c + r * c_stride, c##r##0);
-#define DNI_COLUMNS_1 const DNI_VECTOR b0 = DNI_LOAD(b);
-
-#define DNI_EIGHT(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
-#define DNI_ROW_START_8(r)                                                                    \
-    DNI_VECTOR c0 = zero ? DNI_SET(0) : DNI_LOAD(c),                                          \
-               c1 = zero ? c0 : DNI_LOAD(c + DNI_LANES),                                      \
-               c2 = zero ? c0 : DNI_LOAD(c + 2 * DNI_LANES),                                  \
-               c3 = zero ? c0 : DNI_LOAD(c + 3 * DNI_LANES),                                  \
-               c4 = zero ? c0 : DNI_LOAD(c + 4 * DNI_LANES),                                  \
-               c5 = zero ? c0 : DNI_LOAD(c + 5 * DNI_LANES),                                  \
-               c6 = zero ? c0 : DNI_LOAD(c + 6 * DNI_LANES),                                  \
-               c7 = zero ? c0 : DNI_LOAD(c + 7 * DNI_LANES);
-#define DNI_COLUMN_STEP(v) c##v = DNI_FMA(x, DNI_LOAD(b + v * DNI_LANES), c##v);
-#define DNI_ROW_STEP_8(r) DNI_EIGHT(DNI_COLUMN_STEP)
-#define DNI_COLUMN_END(v) DNI_STORE(c + v * DNI_LANES, c##v);
-#define DNI_ROW_END_8(r) DNI_EIGHT(DNI_COLUMN_END)
-#define DNI_COLUMNS_8 const DNI_VECTOR x = DNI_SET(*at);
-
-#define DNI_ROWS_1(DO) DO(0)
-#define DNI_ROWS_4(DO) DO(0) DO(1) DO(2) DO(3)
-#define DNI_ROWS_8(DO) DNI_EIGHT(DO)
+#define DNI_ROW_END(r, VECTORS) VECTORS(DNI_END, DNI_END_LAST, r)
+#define DNI_ROWS_1(DO, VECTORS) DO(0, VECTORS)
+#define DNI_ROWS_4(DO, VECTORS) DO(0, VECTORS) DO(1, VECTORS) DO(2, VECTORS) DO(3, VECTORS)
+#define DNI_ROWS_8(DO, VECTORS)                                                               \
+    DO(0, VECTORS) DO(1, VECTORS) DO(2, VECTORS) DO(3, VECTORS)                               \
+    DO(4, VECTORS) DO(5, VECTORS) DO(6, VECTORS) DO(7, VECTORS)
 
 /*
 A tile of `rows` rows and `vectors` vectors: c (+)= a b over k; a by its strides, b row by row.
-With a list, only the `k` values of the index that stand in it: see below. (There is a loop for
-each case. One loop that asked for the list in every turn had 25 instructions around the eight
-multiply-adds of AVX2's tile of 4 x 2, more than a processor starts in the four cycles these take.)
+With `active`, only those values of the index whose bit is set: see below. (There is a loop for
+each case. One loop that asked in every turn had 25 instructions around the eight multiply-adds of
+AVX2's tile of 4 x 2, more than a processor starts in the four cycles these take.)
 */
 #define DNI_DEFINE_TILE(rows, vectors)                                                        \
     DNI_TARGET static void DNI_NAME(DNI_JOIN(tile_##rows##x, vectors))(                       \
-        size_t k, const uint8_t *list, const dn_real *a, size_t a_row, size_t a_column,       \
+        size_t k, const uint64_t *active, const dn_real *a, size_t a_row, size_t a_column,    \
         const dn_real *b_start, size_t b_row, dn_real *c, size_t c_stride, unsigned last,     \
         bool zero) {                                                                          \
         const dn_real *at = a, *b = b_start;                                                  \
-        DNI_ROWS_##rows(DNI_ROW_START_##vectors)                                              \
-        if (list == NULL)                                                                     \
+        DNI_ROWS_##rows(DNI_ROW_START, DNI_VECTORS_##vectors)                                 \
+        if (active == NULL)                                                                   \
             for (size_t i = 0; i < k; i++, at += a_column, b += b_row) {                      \
-                DNI_COLUMNS_##vectors DNI_ROWS_##rows(DNI_ROW_STEP_##vectors)                 \
+                DNI_VECTORS_##vectors(DNI_READ, DNI_READ, 0)                                  \
+                DNI_ROWS_##rows(DNI_ROW_STEP, DNI_VECTORS_##vectors)                          \
             }                                                                                 \
         else                                                                                  \
-            for (size_t i = 0; i < k; i++) {                                                  \
-                at = a + list[i] * a_column;                                                  \
-                b = b_start + list[i] * b_row;                                                \
-                DNI_COLUMNS_##vectors DNI_ROWS_##rows(DNI_ROW_STEP_##vectors)                 \
-            }                                                                                 \
-        DNI_ROWS_##rows(DNI_ROW_END_##vectors)                                                \
+            for (size_t start = 0; start < k; start += 64)                                    \
+                for (uint64_t bits = *active++; bits != 0; bits &= bits - 1) {                \
+                    const size_t i = start + dni_lowest(bits);                                \
+                    at = a + i * a_column;                                                    \
+                    b = b_start + i * b_row;                                                  \
+                    DNI_VECTORS_##vectors(DNI_READ, DNI_READ, 0)                              \
+                    DNI_ROWS_##rows(DNI_ROW_STEP, DNI_VECTORS_##vectors)                      \
+                }                                                                             \
+        DNI_ROWS_##rows(DNI_ROW_END, DNI_VECTORS_##vectors)                                   \
         (void)a_row, (void)c_stride, (void)last;                                              \
     }
-#if DNI_TILE_ROWS == 8
-DNI_DEFINE_TILE(8, 3)
-DNI_DEFINE_TILE(8, 2)
+#if DNI_TILE_VECTORS == 4
+DNI_DEFINE_TILE(4, 4)
+DNI_DEFINE_TILE(1, 4)
 #endif
-DNI_DEFINE_TILE(8, 1)
 DNI_DEFINE_TILE(4, 3)
 DNI_DEFINE_TILE(4, 2)
 DNI_DEFINE_TILE(4, 1)
+DNI_DEFINE_TILE(8, 1)
 DNI_DEFINE_TILE(1, 8)
 DNI_DEFINE_TILE(1, 3)
 DNI_DEFINE_TILE(1, 2)
@@ -2174,46 +2227,54 @@ DNI_DEFINE_TILE(1, 1)
 ### Zeroes
 
 Four of five pixels of a handwritten digit are 0, and a multiplication by 0 can be left out:
-adding 0 * w changes no bit of a finite sum. A tile has 8 rows, so that a value of k can be
-left out when a[r, k] is 0 in all of them. Neighbouring samples have their ink in similar
-places: of 8 MNIST digits, 47 % of the pixels are lit in any of them, and of 8 neighbouring
-pixels (the rows of the weight gradient), 40 % of the samples light any. More than half of
-the work is gone.
+adding 0 * w changes no bit of a finite sum. A tile has 4 rows, so that a value of k can be
+left out when a[r, k] is 0 in all of them. How often is that so? Of so many MNIST digits, and of
+so many neighbouring pixels (the rows of the weight gradient), this share is lit in any:
 
-Example, with 3 rows instead of 8:
+| rows of a tile | 1 | 2 | 4 | 8 | 16 |
+|---|---|---|---|---|---|
+| digits that share their dark pixels | 19 % | 29 % | 39 % | 47 % | 53 % |
+| pixels that share their dark samples | 19 % | 22 % | 28 % | 39 % | 58 % |
 
-    a[0, :] =  0  0  7  9  0  0        k = 0, 1 and 5 are zero in all rows:
-    a[1, :] =  0  0  0  8  5  0        the list is 2, 3, 4, and the tile does
+That is the advantage of four rows: such a tile does a sixth less of the one product, and a
+quarter less of the other, than one of 8 rows. Of two rows it would be less again, but each vector
+of b would be read for two operations only, from the second cache, which is not fast enough.
+
+What is needed is a bit for each k, set where the tile has something to do. For 3 rows:
+
+    a[0, :] =  0  0  7  9  0  0        k = 0, 1 and 5 are zero in all rows,
+    a[1, :] =  0  0  0  8  5  0        the bits are 001110, and the tile does
     a[2, :] =  0  0  6  0  0  0        half of the work
 
-`active_in_rows` and `active_in_columns` make the list of the k that remain, for each 8 rows, in
-ascending order: no sum changes its order. Looking costs one pass over a, as much as one column
-of the product. For the whole first layer of a net for digits it pays: the forward product is 1.9
-and the gradient 1.5 times as fast (`make bench` prints both, on numbers with as many zeroes as
-digits have). The hidden layers are not searched: of eight samples, hardly ever do all leave the
-same unit dark.
-
-The lists hold the k of one block (see below), so that a byte is enough for each.
+`active_in_rows` and `active_in_columns` make these bits from the marks of a. The tile takes them
+in ascending order, so that no sum changes its order: `bits & (bits - 1)` is `bits` without the
+lowest, whose place one instruction tells. (A list of the places costs more to write than it saves
+in the loop. A loop whose end cannot be guessed is no loss here: the processor knows it long
+before it is done with the multiplications.) Marking costs one pass over a, while its bytes are
+made numbers, and serves both products. With as many zeroes as digits have, the forward product of
+40 x 784 x 1000 is 2.5 and the gradient 2.4 times as fast (`make bench` prints both). The hidden
+layers are not searched: of four samples, hardly ever do all leave the same unit dark.
 
 Only finite numbers are promised the same result: 0 times infinity or NaN is NaN, and is not
 seen where it is left out.
 
 ### Cache blocks
 
-A tile reads its part of b, three vectors wide, again for every 8 rows. It should come from a
-near cache each time, so that k is cut into blocks of 256 (longer sums go through memory in between,
-which changes no bit). Then there are two ways to walk through the tiles:
+A tile reads its part of b, a *panel* of up to four vectors, again for every 4 rows. It should come
+from a near cache each time, so that k is cut into blocks of 256, or of more where the panel is
+narrower (longer sums go through memory in between, which changes no bit). Then there are two
+ways to walk through the tiles:
 
 - If the block of b fits into the second cache (it is then read where it is), row by row: c
   is read and written in the order of memory. So is the weight gradient of a small batch.
-- Otherwise column by column: a panel of b, 256 rows of three vectors, is used for all rows of a
-  before the next one. For many rows it is worth copying the panel (*packing*) into an array
-  of its own, where its rows lie behind each other; for few it is not.
+- Otherwise panel by panel: each is used for all rows of a before the next one. For many rows it is
+  worth copying the panel (*packing*) into an array of its own, where its rows lie behind each
+  other; for few it is not.
 
 Packing also serves columns that do not fill a vector (the rest is zero), and a transposed b.
 */
 enum {
-    DNI_NAME(panel) = 3 * DNI_LANES, /* columns of a wide tile */
+    DNI_NAME(panel) = DNI_TILE_VECTORS * DNI_LANES, /* columns of a wide tile */
     DNI_NAME(cached) = 262144 / (int)sizeof(dn_real) /* numbers that fit into the second cache */
 };
 
@@ -2224,62 +2285,72 @@ typedef struct DNI_NAME(block) {
     dn_real *c;
     size_t c_row, c_column; /* strides of c */
     bool zero;              /* start from zero, not from c */
-    const uint8_t *lists;   /* [rows / 8, DNI_DEPTH] or NULL */
-    const uint16_t *counts; /* [rows / 8] */
+    const uint64_t *active; /* [rows / 4, DNI_WORDS], or NULL: every k counts */
 } DNI_NAME(block);
 
+/* How many values of k a block has: as many rows as the packed panel below has room for. */
+static size_t DNI_NAME(depth)(size_t n) {
+    const size_t vectors = (n + DNI_LANES - 1) / DNI_LANES, most = DNI_TILE_VECTORS;
+    return DNI_DEPTH / (vectors < most ? vectors : most) / 64 * 64;
+}
+
 /*
-For each 8 rows of a: the indices k where any of them is not zero, in ascending order. Here the
-rows lie behind each other in memory, as samples do. The absolute values of the eight rows are
-added, a vector of k at a time: the sum of non-negative numbers is zero only if all of them are.
+For each 4 rows of a: a bit for each k where any of them is not zero. Here the rows lie behind each
+other in memory, as samples do: their marks are put together.
 */
-DNI_TARGET static void DNI_NAME(active_in_rows)(size_t m, size_t k, dni_factor a, uint8_t *lists,
-                                                uint16_t *counts) {
-    for (size_t row = 0; row < m; row += 8, lists += DNI_DEPTH, counts++) {
-        const size_t rows = m - row < 8 ? m - row : 8;
-        const dn_real *start = a.data + row * a.row_stride;
-        unsigned count = 0;
-        for (size_t i = 0; i < k; i += DNI_LANES) {
-            const unsigned lanes = (unsigned)(k - i < DNI_LANES ? k - i : (size_t)DNI_LANES);
-            DNI_VECTOR sum = DNI_SET(0); /* of absolute values: zero only if all are */
-            for (size_t r = 0; r < rows; r++) {
-                const dn_real *at = start + r * a.row_stride + i;
-                sum = DNI_ADD(sum, DNI_ABSOLUTE(lanes == DNI_LANES ? DNI_LOAD(at)
-                                                                   : DNI_LOAD_PART(at, lanes)));
-            }
-            DNI_APPEND(lists, count, i, sum);
-        }
-        *counts = (uint16_t)count;
+DNI_TARGET static void DNI_NAME(active_in_rows)(size_t m, size_t k, dni_factor a,
+                                                uint64_t *active) {
+    for (size_t row = 0; row < m; row++, active += row % 4 == 0 ? DNI_WORDS : 0) {
+        uint64_t own[DNI_WORDS];
+        const uint64_t *marks = own;
+        if (a.marks != NULL) marks = a.marks + row * a.marks_stride + a.first_mark / 64;
+        else DNI_NAME(mark)(a.data + row * a.row_stride, k, own);
+        for (size_t i = 0; 64 * i < k; i++)
+            active[i] = (row % 4 == 0 ? 0 : active[i]) | marks[i];
     }
 }
 
 /*
-In a transposed factor the eight numbers stand beside each other. The index is written to the
-list in any case, and the count grows only if it was needed: an `if` that is true for a random
-half of the indices would be guessed wrong every fourth time, at some fifteen cycles each.
+In a transposed factor the rows stand beside each other, and the marks of four of them are four
+neighbouring bits. All that is asked is whether these are 0. In a word stand 16 such fours, and
+`(word & 0x77..) + 0x77.. | word` answers for all of them, in the highest bit of each:
+
+    marks at k        0000 0110 0000 0001 ...      the second and the last four have something
+    answers           0000 1000 0000 1000 ...      to be shifted right by 3 - k % 4
+
+The answers for four values of k, each shifted to a place of its own, fit into one word again;
+those for eight, put together two by two, are 16 bytes, one for each four rows.
 */
-DNI_TARGET static void DNI_NAME(active_in_columns)(size_t m, size_t k, dni_factor a, uint8_t *lists,
-                                                   uint16_t *counts) {
-    for (size_t row = 0; row < m; row += 8, lists += DNI_DEPTH, counts++) {
-        const dn_real *at = a.data + row;
-        unsigned count = 0;
-        for (size_t i = 0; i < k; i++, at += a.column_stride) {
-            bool any = false;
-            if (row + 8 <= m) any = DNI_ANY_OF_EIGHT(at);
-            else
-                for (size_t r = 0; row + r < m; r++) any = any || at[r] != 0;
-            lists[count] = (uint8_t)i;
-            count += any;
+DNI_TARGET static void DNI_NAME(active_in_columns)(size_t m, size_t k, dni_factor a,
+                                                   uint64_t *active) {
+    const uint64_t low = 0x0f0f0f0f0f0f0f0fu;
+    const size_t first = a.first_mark, end = first + m;
+    for (size_t place = first / 64; 64 * place < end; place++) /* of the 64 rows in their words */
+        for (size_t start = 0; start < k; start += 64) {
+            uint64_t even[8], odd[8]; /* [8 values of k], of 4 rows each */
+            for (size_t i = 0; i < 8; i++) {
+                const uint64_t first_four = dni_answers(a, place, start + 8 * i, k);
+                const uint64_t second_four = dni_answers(a, place, start + 8 * i + 4, k);
+                even[i] = (first_four & low) | (second_four & low) << 4;
+                odd[i] = (first_four >> 4 & low) | (second_four & ~low);
+            }
+            dni_turn_bytes(even);
+            dni_turn_bytes(odd);
+            for (size_t i = 0; i < 8; i++) {
+                const size_t row = 64 * place + 8 * i;
+                if (row < first || row >= end) continue;
+                uint64_t *at = active + (row - first) / 4 * DNI_WORDS + start / 64;
+                at[0] = even[i];
+                if (row + 4 < end) at[DNI_WORDS] = odd[i];
+            }
         }
-        *counts = (uint16_t)count;
-    }
 }
 
 /*
 Packing copies `columns` columns of b, one block of k deep, so that the tile finds them one row
 behind the other; what is missing to a full vector becomes 0, and the tile need not know of edges:
 
-    packed[i, j] = b[i, j] for j < columns, else 0        i < k, j < width (1 to 3 vectors)
+    packed[i, j] = b[i, j] for j < columns, else 0        i < k, j < width (1 to 4 vectors)
 */
 DNI_TARGET static void DNI_NAME(pack)(size_t k, size_t columns, size_t width, dni_factor b,
                                       dn_real *packed) {
@@ -2300,32 +2371,25 @@ DNI_TARGET static void DNI_NAME(pack)(size_t k, size_t columns, size_t width, dn
 }
 
 /*
-Rows of one tile, at most 8, over `k` values of the index: as many tiles as it takes. 13 rows are,
-with AVX-512, a tile of 8, then one of 4 and one of 1. (The last is the slowest: three sums that
-wait for themselves. A batch of 32 or 128 never sees it.)
+At most 8 rows over `k` values of the index: as many tiles as it takes. 7 rows are a tile of 4 and
+three of 1, which wait for their sums. (A batch of 32 or 128 never sees them.)
 */
 DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
-                                      const uint8_t *list, const dn_real *a, size_t a_row,
+                                      const uint64_t *active, const dn_real *a, size_t a_row,
                                       size_t a_column, const dn_real *b, size_t b_row, dn_real *c,
                                       size_t c_row, unsigned last, bool zero) {
 #define DNI_TILES(count, width)                                                               \
     for (; rows >= count; rows -= count, a += count * a_row, c += count * c_row)              \
-        DNI_NAME(DNI_JOIN(tile_##count##x, width))(k, list, a, a_row, a_column, b, b_row, c,  \
+        DNI_NAME(DNI_JOIN(tile_##count##x, width))(k, active, a, a_row, a_column, b, b_row, c,\
                                                    c_row, last, zero);
-    if (vectors == 3) {
-#if DNI_TILE_ROWS == 8
-        DNI_TILES(8, 3)
+    switch (vectors) {
+#if DNI_TILE_VECTORS == 4
+    case 4: DNI_TILES(4, 4) DNI_TILES(1, 4) break;
 #endif
-        DNI_TILES(4, 3)
-        DNI_TILES(1, 3)
-    } else if (vectors == 2) {
-#if DNI_TILE_ROWS == 8
-        DNI_TILES(8, 2)
-#endif
-        DNI_TILES(4, 2)
-        DNI_TILES(1, 2)
-    } else {
-        DNI_TILES(8, 1)
+    case 3: DNI_TILES(4, 3) DNI_TILES(1, 3) break;
+    case 2: DNI_TILES(4, 2) DNI_TILES(1, 2) break;
+    default:
+        if (active == NULL) DNI_TILES(8, 1)
         DNI_TILES(4, 1)
         DNI_TILES(1, 1)
     }
@@ -2333,43 +2397,44 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
 }
 
 /*
-The next function does one cell of the output: 8 rows from `row`, and a panel of `columns`
-columns from `column`. It looks up the list of zeroes for these rows and calls the tiles. Where c is
-transposed the tile works on a copy of its part of c; and where the columns do not fill the
-vectors, unless there are masks for the last of them, as AVX-512 has. (Masks for b, too, would
-save its packing, but cost three percent: they are loads in each step of the inner loop.)
+The next function does one cell of the output: 8 rows from `row`, or 4 if zeroes are left out, and a
+panel of `columns` columns from `column`. If nothing is to be done for them, as for pixels at the
+edge, not even c is read. Where c is transposed the tile works on a copy of its part of c; and where
+the columns do not fill the vectors, unless there are masks for the last of them, as AVX-512 has.
+(Masks for b, too, would save its packing, but cost three percent: they are loads in each step of
+the inner loop.)
 (The tile gets its numbers one by one. A structure would be copied to the stack, in pieces larger
 than those that it was written in, which the processor can only do when all stores before have
 reached the cache: with two threads, whose caches take lines from each other, an eighth of all
 time.)
-(Fetching the next cell's part of c beforehand makes the gradient of 784 x 1000 weights slower by
-three percent: the processor sees the pattern by itself.)
 */
 DNI_TARGET static void DNI_NAME(cell)(const DNI_NAME(block) *block, size_t m, size_t row,
                                       size_t column, size_t columns, const dn_real *b,
                                       size_t b_row) {
-    const size_t rows = m - row < 8 ? m - row : 8;
+    const size_t most = block->active != NULL ? 4 : 8;
+    const size_t rows = m - row < most ? m - row : most;
     const size_t vectors = (columns + DNI_LANES - 1) / DNI_LANES, width = vectors * DNI_LANES;
     const unsigned last = (unsigned)(columns + DNI_LANES - width); /* lanes of the last vector */
-    const uint8_t *list = NULL;
-    size_t k = block->k;
+    const size_t k = block->k;
     const size_t a_row = block->a.row_stride, a_column = block->a.column_stride;
     const dn_real *a = block->a.data + row * a_row;
-    if (block->lists != NULL && block->counts[row / 8] < k) {
-        list = block->lists + row / 8 * DNI_DEPTH;
-        k = block->counts[row / 8];
-        if (k == 0 && !block->zero) return;
+    const uint64_t *active = NULL;
+    if (block->active != NULL) {
+        uint64_t any = 0;
+        active = block->active + row / 4 * DNI_WORDS;
+        for (size_t i = 0; 64 * i < k; i++) any |= active[i];
+        if (any == 0 && !block->zero) return;
     }
     dn_real *c = block->c + row * block->c_row + column * block->c_column;
     if (block->c_column == 1 && (DNI_TILE_MASKS || columns == width)) {
-        DNI_NAME(rows)(rows, vectors, k, list, a, a_row, a_column, b, b_row, c, block->c_row,
+        DNI_NAME(rows)(rows, vectors, k, active, a, a_row, a_column, b, b_row, c, block->c_row,
                        last, block->zero);
         return;
     }
     dn_real copy[8 * DNI_NAME(panel)];
-    const dni_factor before = {c, block->c_row, block->c_column};
+    const dni_factor before = {c, block->c_row, block->c_column, NULL, 0, 0};
     if (!block->zero) DNI_NAME(pack)(rows, columns, width, before, copy);
-    DNI_NAME(rows)(rows, vectors, k, list, a, a_row, a_column, b, b_row, copy, width,
+    DNI_NAME(rows)(rows, vectors, k, active, a, a_row, a_column, b, b_row, copy, width,
                    last, block->zero);
     if (block->c_column == 1) {
         for (size_t r = 0; r < rows; r++, c += block->c_row)
@@ -2403,107 +2468,100 @@ DNI_TARGET static void DNI_NAME(cell)(const DNI_NAME(block) *block, size_t m, si
 /*
 A single sample is a case of its own. Its product reads each weight once and uses it once, so that
 what counts is to keep the loads going: eight vectors of a row of weights at a time, which gives
-eight sums side by side, as many as the latency needs. Of a digit only the rows of its lit pixels
-are read, a fifth of 784 x 128 weights: the whole prediction takes 1.3 microseconds where reading
-all weights once would take 3.5 (I2 of `make bench`). The sample itself comes from far away, and is
+eight sums side by side. Of a digit only the rows of its lit pixels are read, a fifth of 784 x 128
+weights: the whole prediction takes 1.3 microseconds where reading all weights once would take 3.5
+(I2 of `make bench`); 0.7 of them are the reading. The sample itself comes from far away, and is
 called for before the first of it is needed.
 */
 DNI_TARGET static void DNI_NAME(one_row)(const DNI_NAME(block) *block, size_t n) {
-    const bool listed = block->lists != NULL;
-    const size_t k = listed ? *block->counts : block->k, wide = 8 * DNI_LANES;
+    const size_t k = block->k, wide = 8 * DNI_LANES;
     const dn_real *b = block->b.data;
     const dn_real *a = block->a.data;
     dn_real *c = block->c;
     for (; n >= wide; n -= wide, b += wide, c += wide)
-        DNI_NAME(tile_1x8)(k, block->lists, a, 0, block->a.column_stride, b, block->b.row_stride,
+        DNI_NAME(tile_1x8)(k, block->active, a, 0, block->a.column_stride, b, block->b.row_stride,
                            c, 0, DNI_LANES, block->zero);
     for (; n >= DNI_LANES; n -= DNI_LANES, b += DNI_LANES, c += DNI_LANES)
-        DNI_NAME(tile_1x1)(k, block->lists, a, 0, block->a.column_stride, b, block->b.row_stride,
+        DNI_NAME(tile_1x1)(k, block->active, a, 0, block->a.column_stride, b, block->b.row_stride,
                            c, 0, DNI_LANES, block->zero);
     if (n == 0) return;
     const unsigned rest = (unsigned)n;
     DNI_VECTOR sum = block->zero ? DNI_SET(0) : DNI_LOAD_PART(c, rest);
-    for (size_t i = 0; i < k; i++) {
-        const size_t index = listed ? block->lists[i] : i;
-        sum = DNI_FMA(DNI_SET(a[index * block->a.column_stride]),
-                      DNI_LOAD_PART(b + index * block->b.row_stride, rest), sum);
+    for (size_t start = 0; start < k; start += 64) {
+        uint64_t bits = k - start < 64 ? ((uint64_t)1 << (k - start)) - 1 : ~(uint64_t)0;
+        if (block->active != NULL) bits = block->active[start / 64];
+        for (; bits != 0; bits &= bits - 1) {
+            const size_t i = start + dni_lowest(bits);
+            sum = DNI_FMA(DNI_SET(a[i * block->a.column_stride]),
+                          DNI_LOAD_PART(b + i * block->b.row_stride, rest), sum);
+        }
     }
     DNI_STORE_PART(c, sum, rest);
 }
 
 /*
-All of c for one block of k, in one of the two orders that are described above. The last panel
-has one, two or three vectors, as many as the columns that are left need: of 1000 columns there are
-20 panels of 48, and one of 40, packed and filled with zeroes.
+All of c for one block of k, in one of the two orders that are described above. The panels are as
+even as whole vectors can be: 1000 columns are 63 vectors, 15 panels of four and one of three, whose
+last vector is half full: it is packed and filled with zeroes.
 */
 DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, size_t m, size_t n) {
-    dn_real packed[(size_t)DNI_DEPTH * DNI_NAME(panel)];
+    dn_real packed[(size_t)DNI_DEPTH * DNI_LANES];
     const bool rows_lie_apart = block->b.column_stride != 1;
-    const size_t wide = (size_t)DNI_NAME(panel), last = n % wide;
-    const size_t last_width = (last + DNI_LANES - 1) / DNI_LANES * DNI_LANES;
+    const bool by_rows = !rows_lie_apart && block->k * n <= DNI_NAME(cached);
+    const size_t tall = block->active != NULL ? 4 : 8, lanes = DNI_LANES;
+    const size_t vectors = (n + lanes - 1) / lanes;
+    const size_t panels = (vectors + DNI_TILE_VECTORS - 1) / DNI_TILE_VECTORS;
+    const size_t width_of_all = vectors / panels * lanes, wider = vectors % panels;
     if (m == 1 && !rows_lie_apart && block->c_column == 1) {
         DNI_NAME(one_row)(block, n);
         return;
     }
-    if (!rows_lie_apart && block->k * n <= DNI_NAME(cached)) { /* row by row */
-        const bool packs = last < last_width; /* the last panel, which a vector would overrun */
-        dni_factor b = block->b;
-        b.data += n - last;
-        if (packs) DNI_NAME(pack)(block->k, last, last_width, b, packed);
-        for (size_t row = 0; row < m; row += 8) {
-            for (size_t column = 0; column < n - last; column += wide)
-                DNI_NAME(cell)(block, m, row, column, wide, block->b.data + column, b.row_stride);
-            if (last > 0)
-                DNI_NAME(cell)(block, m, row, n - last, last, packs ? packed : b.data,
-                               packs ? last_width : b.row_stride);
+    /* row by row, the last panel packed at the first of them; or panel by panel */
+    for (size_t top = 0; top < m; top += by_rows ? tall : m)
+        for (size_t panel = 0, start = 0, width; panel < panels; panel++, start += width) {
+            width = width_of_all + (panel < wider ? lanes : 0);
+            const size_t columns = width < n - start ? width : n - start;
+            const bool packs = columns < width || (!by_rows && (rows_lie_apart || m > 64));
+            dni_factor b = block->b;
+            b.data += start * b.column_stride;
+            if (packs && top == 0) DNI_NAME(pack)(block->k, columns, width, b, packed);
+            for (size_t row = top; row < (by_rows ? top + 1 : m); row += tall)
+                DNI_NAME(cell)(block, m, row, start, columns, packs ? packed : b.data,
+                               packs ? width : b.row_stride);
         }
-        return;
-    }
-    for (size_t column = 0; column < n; column += wide) { /* column by column */
-        const bool is_last = n - column < wide;
-        const size_t columns = is_last ? last : wide, width = is_last ? last_width : wide;
-        const bool packs = rows_lie_apart || columns < width || m > 64;
-        dni_factor b = block->b;
-        b.data += column * b.column_stride;
-        if (packs) DNI_NAME(pack)(block->k, columns, width, b, packed);
-        for (size_t row = 0; row < m; row += 8)
-            DNI_NAME(cell)(block, m, row, column, columns, packs ? packed : b.data,
-                           packs ? width : b.row_stride);
-    }
 }
 
 /*
 One thread's share of a product: block after block of k, for at most 1024 rows at a time,
-so that the lists of zeroes have a place of fixed size on the stack (32 KB). Only the first block
-of k may start from zero; the others add to what the block before has left in c. A sum of
-784 terms is thus stored and loaded three times on its way, which rounds nothing: it is a
-`dn_real` in the register as it is in memory.
+so that the bits have a place of fixed size on the stack (32 KB; the packed panel has up to 64).
+Only the first block of k may start from zero; the others add to what the block before has left in
+c. A sum of 784 terms is thus stored and loaded three times on its way, which rounds nothing: it
+is a `dn_real` in the register as it is in memory.
 */
 DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b,
                                        dn_real *c, size_t c_row, size_t c_column, bool add,
                                        bool look_for_zeroes) {
-    uint8_t lists[DNI_ROWS / 8 * DNI_DEPTH + 64]; /* DNI_APPEND writes a vector's lanes at once */
-    uint16_t counts[DNI_ROWS / 8];
+    uint64_t active[DNI_ROWS / 4 * DNI_WORDS];
+    const size_t depth = DNI_NAME(depth)(n);
+    const bool looks = look_for_zeroes && a.row_stride != a.column_stride && /* which way? */
+                       (a.marks != NULL || a.column_stride == 1);
     if (m == 1 && look_for_zeroes) dni_prefetch(a.data, k * sizeof *a.data);
     for (size_t row = 0; row < m; row += DNI_ROWS)
-        for (size_t start = 0; start == 0 || start < k; start += DNI_DEPTH) {
+        for (size_t start = 0; start == 0 || start < k; start += depth) {
             const size_t rows = m - row < DNI_ROWS ? m - row : (size_t)DNI_ROWS;
             DNI_NAME(block) block;
-            block.k = k - start < DNI_DEPTH ? k - start : (size_t)DNI_DEPTH;
-            block.a = a;
-            block.a.data += row * a.row_stride + start * a.column_stride;
-            block.b = b;
-            block.b.data += start * b.row_stride;
+            block.k = k - start < depth ? k - start : depth;
+            block.a = dni_from(a, row, start);
+            block.b = dni_from(b, start, 0);
             block.c = c + row * c_row;
             block.c_row = c_row;
             block.c_column = c_column;
             block.zero = start == 0 && !add;
-            block.lists = look_for_zeroes ? lists : NULL;
-            block.counts = counts;
-            if (look_for_zeroes && a.column_stride == 1)
-                DNI_NAME(active_in_rows)(rows, block.k, block.a, lists, counts);
-            else if (look_for_zeroes)
-                DNI_NAME(active_in_columns)(rows, block.k, block.a, lists, counts);
+            block.active = looks ? active : NULL;
+            if (looks && a.column_stride == 1)
+                DNI_NAME(active_in_rows)(rows, block.k, block.a, active);
+            else if (looks)
+                DNI_NAME(active_in_columns)(rows, block.k, block.a, active);
             DNI_NAME(block_product)(&block, rows, n);
         }
 }
@@ -2522,11 +2580,10 @@ visibly, and no result can be repeated on another machine. Cutting the output in
 nothing but that each thread reads all of the factor that is not cut.
 
 Each thread gets whole tiles, and one run of neighbouring ones. What is cut is what comes out more
-even. Of [40, 1000], two threads would get 16 and 24 rows; its 21 panels of 48 columns are dealt
-out 10 and 11. Of [128, 128] the rows are better, 64 and 64, than the panels, 48 and 80 columns. A
-product of less than 300,000 multiplications, some five microseconds, is finished sooner than two
-threads have agreed about it. Long arrays, in activations and updates, are dealt out in chunks in
-the same way.
+even. Of [40, 1000], two threads would get 16 and 24 rows; its 63 vectors of columns are dealt
+out 31 and 32. A product of less than 300,000 multiplications, some five microseconds, is finished
+sooner than two threads have agreed about it. Long arrays, in activations and updates, are dealt out
+in chunks in the same way.
 
 On two cores the large products of the table run 1.9 to 2.0 times as fast.
 
@@ -2542,21 +2599,20 @@ DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_facto
 #ifdef _OPENMP
     const int threads = (double)m * (double)n * (double)k > 3e5 ? dni_threads() : 1;
     if (threads > 1) {
-        const size_t count = (size_t)threads, panel = (size_t)DNI_NAME(panel);
+        const size_t count = (size_t)threads, lanes = (size_t)DNI_LANES;
         const size_t rows_each = ((m + 7) / 8 + count - 1) / count * 8; /* of the busiest thread */
-        const size_t columns_each = ((n + panel - 1) / panel + count - 1) / count * panel;
+        const size_t columns_each = ((n + lanes - 1) / lanes + count - 1) / count * lanes;
         const bool by_rows = (double)rows_each * (double)n <= (double)columns_each * (double)m;
-        const size_t unit = by_rows ? 8 : panel, all = by_rows ? m : n;
+        const size_t unit = by_rows ? 8 : lanes, all = by_rows ? m : n;
         const size_t units = (all + unit - 1) / unit;
 #pragma omp parallel for schedule(static) num_threads(threads)
         for (int thread = 0; thread < threads; thread++) {
             const size_t first = units * (size_t)thread / count * unit;
             const size_t end = units * ((size_t)thread + 1) / count * unit;
             const size_t size = (end < all ? end : all) - first;
-            dni_factor part_of_a = a, part_of_b = b;
             if (first >= all || end <= first) continue;
-            if (by_rows) part_of_a.data += first * a.row_stride;
-            else part_of_b.data += first * b.column_stride;
+            const dni_factor part_of_a = dni_from(a, by_rows ? first : 0, 0);
+            const dni_factor part_of_b = dni_from(b, 0, by_rows ? 0 : first);
             DNI_NAME(share)(by_rows ? size : m, by_rows ? n : size, k, part_of_a, part_of_b,
                             c + first * (by_rows ? c_row : c_column), c_row, c_column, add,
                             look_for_zeroes);
@@ -2568,7 +2624,8 @@ DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_facto
 }
 
 static const dni_arithmetic DNI_NAME(arithmetic) = {
-    DNI_TEXT(DNI_INSTANCE), DNI_NAME(divide_bytes), DNI_NAME(scale),
+    DNI_TEXT(DNI_INSTANCE), DNI_NAME(divide_bytes), DNI_NAME(mark),
+    DNI_NAME(mark_bytes), DNI_NAME(scale),
     DNI_NAME(add),          DNI_NAME(multiply),     DNI_NAME(penalize), DNI_NAME(exponentials),
     DNI_NAME(logarithm),    DNI_NAME(activate),     DNI_NAME(activate_backward),
     DNI_NAME(update),       DNI_NAME(product)};
@@ -2577,7 +2634,7 @@ static const dni_arithmetic DNI_NAME(arithmetic) = {
 #undef DNI_TARGET
 #undef DNI_VECTOR
 #undef DNI_LANES
-#undef DNI_TILE_ROWS
+#undef DNI_TILE_VECTORS
 #undef DNI_TILE_MASKS
 #undef DNI_LOAD_LAST
 #undef DNI_STORE_LAST
@@ -2599,29 +2656,26 @@ static const dni_arithmetic DNI_NAME(arithmetic) = {
 #undef DNI_IF_POSITIVE
 #undef DNI_ABSOLUTE
 #undef DNI_POWER
-#undef DNI_APPEND
-#undef DNI_ANY_OF_EIGHT
+#undef DNI_MARK
+#undef DNI_MARK_BYTES
+#undef DNI_MARKED_BYTES
+#undef DNI_DEFINE_MARK
 #undef DNI_FOR_EACH
 #undef DNI_DEFINE_TILE
-#undef DNI_ROW_START_3
-#undef DNI_ROW_STEP_3
-#undef DNI_ROW_END_3
-#undef DNI_COLUMNS_3
-#undef DNI_ROW_START_8
-#undef DNI_ROW_STEP_8
-#undef DNI_ROW_END_8
-#undef DNI_COLUMNS_8
-#undef DNI_COLUMN_STEP
-#undef DNI_COLUMN_END
-#undef DNI_EIGHT
-#undef DNI_ROW_START_2
-#undef DNI_ROW_STEP_2
-#undef DNI_ROW_END_2
-#undef DNI_COLUMNS_2
-#undef DNI_ROW_START_1
-#undef DNI_ROW_STEP_1
-#undef DNI_ROW_END_1
-#undef DNI_COLUMNS_1
+#undef DNI_START
+#undef DNI_START_LAST
+#undef DNI_READ
+#undef DNI_STEP
+#undef DNI_END
+#undef DNI_END_LAST
+#undef DNI_VECTORS_1
+#undef DNI_VECTORS_2
+#undef DNI_VECTORS_3
+#undef DNI_VECTORS_4
+#undef DNI_VECTORS_8
+#undef DNI_ROW_START
+#undef DNI_ROW_STEP
+#undef DNI_ROW_END
 #undef DNI_ROWS_1
 #undef DNI_ROWS_4
 #undef DNI_ROWS_8
@@ -2679,7 +2733,7 @@ static dn_real dni_absolute(dn_real x) {
 #define DNI_TARGET
 #define DNI_VECTOR dn_real
 #define DNI_LANES 1
-#define DNI_TILE_ROWS 4
+#define DNI_TILE_VECTORS 3
 #define DNI_TILE_MASKS 0
 #define DNI_LOAD(p) (*(p))
 #define DNI_STORE(p, v) (*(p) = (v))
@@ -2699,8 +2753,9 @@ static dn_real dni_absolute(dn_real x) {
 #define DNI_IF_POSITIVE(v, a, b) ((v) > 0 ? (a) : (b))
 #define DNI_ABSOLUTE(v) dni_absolute(v)
 #define DNI_POWER(n) dni_power_of_two(n)
-#define DNI_APPEND(list, count, i, v) ((list)[count] = (uint8_t)(i), (count) += (v) != 0)
-#define DNI_ANY_OF_EIGHT(p) dni_any_of_eight(p)
+#define DNI_MARK(p) (*(p) != 0)
+#define DNI_MARKED_BYTES 1
+#define DNI_MARK_BYTES(p) (*(p) != 0)
 #include DN_FILE
 
 /*
@@ -2719,9 +2774,17 @@ the processor has them.
 #define DNI_512(word) _mm512_##word##_ps
 #endif
 
+/* 32 bytes at once, for both. */
+__attribute__((target("avx2"))) static inline uint32_t dni_mark_32_bytes(const unsigned char *p) {
+    const __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, _mm256_setzero_si256()));
+}
+
 #define DNI_INSTANCE avx2
+#define DNI_MARKED_BYTES 32
+#define DNI_MARK_BYTES(p) dni_mark_32_bytes(p)
 #define DNI_TARGET __attribute__((target("avx2,fma")))
-#define DNI_TILE_ROWS 4
+#define DNI_TILE_VECTORS 3
 #define DNI_TILE_MASKS 0
 #define DNI_LOAD(p) DNI_256(loadu)(p)
 #define DNI_STORE(p, v) DNI_256(storeu)(p, v)
@@ -2739,15 +2802,11 @@ the processor has them.
 #define DNI_MIN(a, b) DNI_256(min)(a, b)
 #define DNI_IF_POSITIVE(v, a, b) DNI_256(blendv)(b, a, DNI_256(cmp)(v, DNI_SET(0), _CMP_GT_OQ))
 #define DNI_ABSOLUTE(v) DNI_256(andnot)(DNI_SET((dn_real)-0.0), v)
-#define DNI_NOT_ZERO(v)                                                                       \
-    ((unsigned)DNI_256(movemask)(DNI_256(cmp)(v, DNI_SET(0), _CMP_NEQ_UQ)))
-#define DNI_APPEND(list, count, i, v)                                                         \
-    for (unsigned bits = DNI_NOT_ZERO(v); bits != 0; bits &= bits - 1)                        \
-    (list)[(count)++] = (uint8_t)((i) + (unsigned)__builtin_ctz(bits))
+#define DNI_MARK(p)                                                                           \
+    ((unsigned)DNI_256(movemask)(DNI_256(cmp)(DNI_LOAD(p), DNI_SET(0), _CMP_NEQ_UQ)))
 #if DNI_REAL_IS_DOUBLE
 #define DNI_VECTOR __m256d
 #define DNI_LANES 4
-#define DNI_ANY_OF_EIGHT(p) ((DNI_NOT_ZERO(DNI_LOAD(p)) | DNI_NOT_ZERO(DNI_LOAD((p) + 4))) != 0)
 #define DNI_MASK(n)                                                                           \
     _mm256_cmpgt_epi64(_mm256_set1_epi64x((long long)(n)), _mm256_setr_epi64x(0, 1, 2, 3))
 #define DNI_BYTES(p)                                                                          \
@@ -2759,7 +2818,6 @@ the processor has them.
 #else
 #define DNI_VECTOR __m256
 #define DNI_LANES 8
-#define DNI_ANY_OF_EIGHT(p) (DNI_NOT_ZERO(DNI_LOAD(p)) != 0)
 #define DNI_MASK(n)                                                                           \
     _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
 #define DNI_BYTES(p)                                                                          \
@@ -2778,30 +2836,12 @@ DNI_TARGET static inline void dni_avx2_store_part(dn_real *p, DNI_VECTOR v, unsi
 }
 #include DN_FILE
 #undef DNI_MASK
-#undef DNI_NOT_ZERO
-
-#if !DNI_REAL_IS_DOUBLE
-/* AVX-512 has an instruction that moves chosen lanes together. */
-__attribute__((target("avx512f,popcnt"))) static inline unsigned dni_append_512(uint8_t *list,
-                                                                                size_t i,
-                                                                                __m512 v) {
-    const __mmask16 chosen = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
-    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i all = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)i));
-    _mm_storeu_si128((__m128i *)(void *)list,
-                     _mm512_cvtepi32_epi8(_mm512_maskz_compress_epi32(chosen, all)));
-    return (unsigned)__builtin_popcount(chosen);
-}
-
-__attribute__((target("avx512f,avx2"))) static inline bool dni_any_of_eight_512(const float *p) {
-    return _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(p), _mm256_setzero_ps(),
-                                            _CMP_NEQ_UQ)) != 0;
-}
-#endif
 
 #define DNI_INSTANCE avx512
-#define DNI_TARGET __attribute__((target("avx512f,avx2,popcnt")))
-#define DNI_TILE_ROWS 8
+#define DNI_MARKED_BYTES 32
+#define DNI_MARK_BYTES(p) dni_mark_32_bytes(p)
+#define DNI_TARGET __attribute__((target("avx512f,avx2,bmi")))
+#define DNI_TILE_VECTORS 4
 #define DNI_TILE_MASKS 1
 #define DNI_LOAD(p) DNI_512(loadu)(p)
 #define DNI_STORE(p, v) DNI_512(storeu)(p, v)
@@ -2821,11 +2861,7 @@ __attribute__((target("avx512f,avx2"))) static inline bool dni_any_of_eight_512(
 #if DNI_REAL_IS_DOUBLE
 #define DNI_VECTOR __m512d
 #define DNI_LANES 8
-#define DNI_APPEND(list, count, i, v)                                                         \
-    for (unsigned bits = _mm512_cmp_pd_mask(v, DNI_SET(0), _CMP_NEQ_UQ); bits != 0;           \
-         bits &= bits - 1)                                                                    \
-    (list)[(count)++] = (uint8_t)((i) + (unsigned)__builtin_ctz(bits))
-#define DNI_ANY_OF_EIGHT(p) (_mm512_cmp_pd_mask(DNI_LOAD(p), DNI_SET(0), _CMP_NEQ_UQ) != 0)
+#define DNI_MARK(p) ((unsigned)_mm512_cmp_pd_mask(DNI_LOAD(p), DNI_SET(0), _CMP_NEQ_UQ))
 #define DNI_MASK(n) ((__mmask8)((1u << (n)) - 1))
 #define DNI_BYTES(p)                                                                          \
     _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
@@ -2838,8 +2874,7 @@ __attribute__((target("avx512f,avx2"))) static inline bool dni_any_of_eight_512(
 #else
 #define DNI_VECTOR __m512
 #define DNI_LANES 16
-#define DNI_APPEND(list, count, i, v) (count) += dni_append_512((list) + (count), i, v)
-#define DNI_ANY_OF_EIGHT(p) dni_any_of_eight_512(p)
+#define DNI_MARK(p) ((unsigned)_mm512_cmp_ps_mask(DNI_LOAD(p), DNI_SET(0), _CMP_NEQ_UQ))
 #define DNI_MASK(n) ((__mmask16)((1u << (n)) - 1))
 #define DNI_BYTES(p)                                                                          \
     _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
@@ -2871,6 +2906,7 @@ so that it is made of a comparison and a choice.
     vreinterpretq_f64_s64(vshlq_n_s64(                                                        \
         vaddq_s64(vreinterpretq_s64_f64(DNI_ADD(n, DNI_SET(6755399441055744.0))),             \
                   vdupq_n_s64(1023)), 52))
+#define DNI_MARK(p) ((unsigned)((p)[0] != 0) | (unsigned)((p)[1] != 0) << 1)
 #else
 #define DNI_NEON(word) v##word##q_f32
 #define DNI_VECTOR float32x4_t
@@ -2882,6 +2918,11 @@ so that it is made of a comparison and a choice.
     vreinterpretq_f32_s32(vshlq_n_s32(                                                        \
         vaddq_s32(vreinterpretq_s32_f32(DNI_ADD(n, DNI_SET(12582912.0f))),                    \
                   vdupq_n_s32(127)), 23))
+#define DNI_MARK(p) dni_neon_mark(p)
+static inline unsigned dni_neon_mark(const float *p) { /* one place for each lane, then all added */
+    const uint32x4_t places = {1, 2, 4, 8};
+    return vaddvq_u32(vbicq_u32(places, vceqzq_f32(vld1q_f32(p))));
+}
 #endif
 static inline DNI_VECTOR dni_neon_load_part(const dn_real *p, unsigned n) {
     dn_real part[DNI_LANES] = {0};
@@ -2896,20 +2937,12 @@ static inline void dni_neon_store_part(dn_real *p, DNI_VECTOR v, unsigned n) {
 }
 
 #define DNI_INSTANCE neon
-#define DNI_APPEND(list, count, i, v)                                                         \
-    do {                                                                                      \
-        dn_real lanes_of_v[DNI_LANES];                                                        \
-        DNI_STORE(lanes_of_v, v);                                                             \
-        for (size_t lane = 0; lane < DNI_LANES; lane++) {                                     \
-            (list)[count] = (uint8_t)((i) + lane);                                            \
-            (count) += lanes_of_v[lane] != 0;                                                 \
-        }                                                                                     \
-    } while (0)
-#define DNI_ANY_OF_EIGHT(p) dni_any_of_eight(p)
+#define DNI_MARKED_BYTES 1
+#define DNI_MARK_BYTES(p) (*(p) != 0)
 #define DNI_LOAD_PART(p, n) dni_neon_load_part(p, n)
 #define DNI_STORE_PART(p, v, n) dni_neon_store_part(p, v, n)
 #define DNI_TARGET
-#define DNI_TILE_ROWS 8
+#define DNI_TILE_VECTORS 4
 #define DNI_TILE_MASKS 0
 #define DNI_LOAD(p) DNI_NEON(ld1)(p)
 #define DNI_STORE(p, v) DNI_NEON(st1)(p, v)
@@ -2999,23 +3032,26 @@ static void dni_blas(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c, si
 }
 #endif
 
-/* As dn_matrix_multiply. It is worth looking for zeroes where a holds pixels. */
+/*
+As dn_matrix_multiply. It is worth looking for zeroes where a holds pixels; `marks` are those of
+the rows of a, if they are known.
+*/
 static void dni_multiply(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c, bool add,
-                         bool look_for_zeroes) {
+                         bool look_for_zeroes, const uint64_t *marks) {
     const size_t k = which == DN_AT_B ? a.rows : a.columns;
     DN_ASSERT(c.rows == (which == DN_AT_B ? a.columns : a.rows));
     DN_ASSERT(c.columns == (which == DN_A_BT ? b.rows : b.columns));
     DN_ASSERT(k == (which == DN_A_BT ? b.columns : b.rows));
 #ifdef DN_USE_CBLAS
-    (void)look_for_zeroes;
+    (void)look_for_zeroes, (void)marks;
     dni_blas(which, a, b, c, k, add);
 #else
 #ifdef DN_KEEP_ZEROES /* tests/determinism shows that it changes no bit */
     look_for_zeroes = false;
 #endif
     const dni_arithmetic *arithmetic = dni_arithmetic_of_this_machine();
-    dni_factor left, right;
-    const size_t passes = (k + DNI_DEPTH - 1) / DNI_DEPTH; /* over the result */
+    dni_factor left = {NULL, 0, 0, NULL, 0, 0}, right = left;
+    const size_t passes = (k + 255) / 256; /* over the result */
     if (which == DN_A_BT && k > passes * c.rows) { /* turned round */
         left.data = b.data;
         left.row_stride = b.stride;
@@ -3029,6 +3065,8 @@ static void dni_multiply(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c
     left.data = a.data;
     left.row_stride = which == DN_AT_B ? 1 : a.stride;
     left.column_stride = which == DN_AT_B ? a.stride : 1;
+    left.marks = marks;
+    left.marks_stride = dni_marks_size(a.columns);
     right.data = b.data;
     right.row_stride = which == DN_A_BT ? 1 : b.stride;
     right.column_stride = which == DN_A_BT ? b.stride : 1;
@@ -3038,7 +3076,7 @@ static void dni_multiply(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c
 }
 
 DN_API void dn_matrix_multiply(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c, bool add) {
-    dni_multiply(which, a, b, c, add, false);
+    dni_multiply(which, a, b, c, add, false, NULL);
 }
 
 /*
@@ -3161,7 +3199,7 @@ the innermost runs over o, and z, w and their gradients are all read along a row
     backward:  dw[i, 0..O-1] += x[b,i] * dz[b, 0..O-1]
 
 An input of zero leaves out a whole row of both. Pictures of digits have many such inputs:
-for the first layer the product of chapter 2 keeps lists of those that are not zero.
+for the first layer the product of chapter 2 marks those that are not zero.
 PyTorch stores [outputs, inputs]; chapter 13 transposes on the way to and from its files.
 
 ### All parameters are one vector
@@ -4094,7 +4132,7 @@ keeps them for one batch, in one block of memory.
 
     layer 0: a [B,O], delta [B,O]   layer 1: a [B,O], delta [B,O]   ...
     last layer: z [B,O], a [B,O], delta [B,O]
-    the losses of the samples [B], in double precision
+    the losses of the samples [B], in double precision; the marks of the inputs (chapter 2)
 
 The z of a layer is kept apart from its a only where both are wanted: in the last
 layer, whose loss is computed from logits, and for a custom activation, whose
@@ -4113,11 +4151,12 @@ The memory for 784-128-10 and a batch of 128, in numbers:
 | delta of layer 0 | [128, 128] | 16,384 |
 | delta of layer 1 | [128, 10] | 1,280 |
 | losses | [128], doubles | 256 |
-| all | | 36,864 |
+| marks | [128, 13], words of 64 bits | 3,328 |
+| all | | 40,192 |
 
-That is 147,456 bytes in single precision. The inputs, 128 rows of 784 numbers, are not among
+That is 160,768 bytes in single precision. The inputs, 128 rows of 784 numbers, are not among
 them: they are the caller's batch. A dropout layer on the inputs is dear: its mask and its a of the
-width 784 make it 237,568 numbers in all.
+width 784 make it 240,896 numbers in all.
 
 Every array begins at a multiple of 64 bytes, that is, of 16 floats: the size of each is
 rounded up to that. One row of 10 floats takes the room of 16. All sizes are computed with
@@ -4150,6 +4189,9 @@ static bool dni_rounded_size(size_t batch, size_t columns, size_t *count) {
 static bool dni_workspace_count(const dn_net *net, size_t batch, size_t *count) {
     size_t part;
     if (!dni_rounded_size(batch, sizeof(double) / sizeof(dn_real), count)) return false;
+    if (!dni_rounded_size(batch, 8 * dni_marks_size(net->inputs) / sizeof(dn_real), &part) ||
+        !dni_add_sizes(*count, part, count))
+        return false;
     for (size_t l = 0; l < net->layer_count; l++) {
         if (!dni_rounded_size(batch, net->layers[l].outputs, &part)) return false;
         if (!dni_add_sizes(*count, part, count)) return false;
@@ -4186,6 +4228,9 @@ DN_API dn_status dn_workspace_init(dn_workspace *workspace, const dn_net *net, s
     size_t part = 0;
     workspace->losses = (double *)(void *)numbers;
     (void)dni_rounded_size(batch, sizeof(double) / sizeof(dn_real), &part);
+    numbers += part;
+    workspace->marks = (uint64_t *)(void *)numbers;
+    (void)dni_rounded_size(batch, 8 * dni_marks_size(net->inputs) / sizeof(dn_real), &part);
     numbers += part;
     for (size_t l = 0; l < net->layer_count; l++) {
         (void)dni_rounded_size(batch, net->layers[l].outputs, &part);
@@ -4252,19 +4297,20 @@ static int dni_row_threads(const dn_net *net, size_t rows) {
     return dni_threads_for_rows(rows, net->parameter_count);
 }
 
-static void dni_affine(const dn_net *net, const dn_layer *layer, const dn_real *inputs, size_t rows,
-                       dn_real *z) {
+/* `marks` of the inputs, for the first layer, if they are known. */
+static void dni_affine(const dn_net *net, const dn_layer *layer, const dn_real *inputs,
+                       const uint64_t *marks, size_t rows, dn_real *z) {
     const dn_real *biases = net->parameters + layer->biases;
     for (size_t b = 0; b < rows; b++)
         memcpy(z + b * layer->outputs, biases, layer->outputs * sizeof *z);
     dni_multiply(DN_A_B, dn_matrix_view((dn_real *)(uintptr_t)inputs, rows, layer->inputs),
                  dn_matrix_view(net->parameters + layer->weights, layer->inputs, layer->outputs),
-                 dn_matrix_view(z, rows, layer->outputs), true, layer == net->layers);
+                 dn_matrix_view(z, rows, layer->outputs), true, layer == net->layers, marks);
 }
 
 static void dni_dense_forward(const dn_net *net, const dn_layer *layer, const dn_real *inputs,
-                              size_t rows, dn_real *z, dn_real *a) {
-    dni_affine(net, layer, inputs, rows, z);
+                              const uint64_t *marks, size_t rows, dn_real *z, dn_real *a) {
+    dni_affine(net, layer, inputs, marks, rows, z);
     dni_activate(layer, z, a, rows);
 }
 
@@ -4290,23 +4336,32 @@ static size_t dni_draws(const dn_net *net, size_t count) {
     return draws;
 }
 
+/* The marks of a layer's inputs, from this row of the batch on, if there are any. */
+static const uint64_t *dni_marks_of(const dn_net *net, const dn_workspace *workspace, size_t layer,
+                                    size_t row) {
+    if (layer != 0 || !workspace->marked) return NULL;
+    return workspace->marks + row * dni_marks_size(net->inputs);
+}
+
 static void dni_forward_rows(void *of, size_t first, size_t end) {
     const dni_pass *pass = (const dni_pass *)of;
     const dn_workspace *workspace = pass->workspace;
     const dn_real *inputs = pass->inputs + first * pass->net->inputs;
+    const uint64_t *marks = dni_marks_of(pass->net, workspace, 0, first);
     size_t draws = 0;
     for (size_t l = 0; l < pass->net->layer_count; l++) {
         const dn_layer *layer = &pass->net->layers[l];
         const size_t at = first * layer->outputs;
         dn_real *z = workspace->z[l] + at, *a = workspace->a[l] + at;
         if (layer->kind == DN_LAYER_DENSE) {
-            dni_dense_forward(pass->net, layer, inputs, end - first, z, a);
+            dni_dense_forward(pass->net, layer, inputs, marks, end - first, z, a);
         } else {
             dni_dropout_forward(layer, inputs, (end - first) * layer->outputs, z, a, pass->dropout,
                                 draws + at);
             draws += workspace->count * layer->outputs;
         }
         inputs = a;
+        marks = NULL;
     }
 }
 
@@ -4315,6 +4370,7 @@ DN_API const dn_real *dn_forward(const dn_net *net, dn_workspace *workspace,
     DN_ASSERT(net->layer_count > 0 && count <= workspace->batch);
     dni_pass pass = {net, workspace, inputs, dropout, NULL, DN_LOSS_DEFAULT};
     workspace->count = count;
+    workspace->marked = false;
     workspace->dropped = dropout != NULL;
     dni_for_rows(dni_row_threads(net, count), count, dni_forward_rows, &pass);
     if (dropout != NULL) *dropout = dni_random_after(dropout, dni_draws(net, count));
@@ -4413,7 +4469,8 @@ static void dni_add_rows(const dn_real *from, size_t rows, size_t columns, dn_re
 }
 
 static void dni_dense_backward(const dn_net *net, const dn_layer *layer, const dn_real *inputs,
-                               size_t rows, dn_real *dz, dn_penalty penalty, dn_real *gradient) {
+                               const uint64_t *marks, size_t rows, dn_real *dz, dn_penalty penalty,
+                               dn_real *gradient) {
     const size_t in = layer->inputs, out = layer->outputs;
     dn_real *dw = gradient + layer->weights, *dbias = gradient + layer->biases;
     if (layer->freeze_weights) {
@@ -4421,7 +4478,7 @@ static void dni_dense_backward(const dn_net *net, const dn_layer *layer, const d
     } else {
         dni_multiply(DN_AT_B, dn_matrix_view((dn_real *)(uintptr_t)inputs, rows, in),
                      dn_matrix_view(dz, rows, out), dn_matrix_view(dw, in, out), false,
-                     layer == net->layers);
+                     layer == net->layers, marks);
         if (penalty.l1 != 0 || penalty.l2 != 0)
             dni_arithmetic_of_this_machine()->penalize(
                 penalty, net->parameters + layer->weights, dw, in * out);
@@ -4450,14 +4507,15 @@ need the weights a second time, and momentum and Adam need the gradient itself f
 averages: they take the way over the vector.
 */
 static void dni_dense_descend(dn_net *net, const dn_layer *layer, const dn_real *inputs,
-                              size_t rows, dn_real *dz, dn_real learning_rate) {
+                              const uint64_t *marks, size_t rows, dn_real *dz,
+                              dn_real learning_rate) {
     const size_t in = layer->inputs, out = layer->outputs;
     dni_arithmetic_of_this_machine()->scale(-learning_rate, dz, rows * out);
     if (!layer->freeze_weights)
         dni_multiply(DN_AT_B, dn_matrix_view((dn_real *)(uintptr_t)inputs, rows, in),
                      dn_matrix_view(dz, rows, out),
                      dn_matrix_view(net->parameters + layer->weights, in, out), true,
-                     layer == net->layers);
+                     layer == net->layers, marks);
     if (!layer->freeze_biases) dni_add_rows(dz, rows, out, net->parameters + layer->biases);
 }
 
@@ -4516,12 +4574,13 @@ static void dni_learn(const dn_net *net, const dn_workspace *workspace, const dn
     for (size_t l = net->layer_count; l-- > 0;) {
         const dn_layer *layer = &net->layers[l];
         const dn_real *inputs = l == 0 ? batch->inputs : workspace->a[l - 1];
+        const uint64_t *marks = dni_marks_of(net, workspace, l, 0);
         if (layer->kind != DN_LAYER_DENSE) continue;
         if (gradient != NULL)
-            dni_dense_backward(net, layer, inputs, batch->count, workspace->delta[l], penalty,
-                               gradient);
+            dni_dense_backward(net, layer, inputs, marks, batch->count, workspace->delta[l],
+                               penalty, gradient);
         else
-            dni_dense_descend(descending, layer, inputs, batch->count, workspace->delta[l],
+            dni_dense_descend(descending, layer, inputs, marks, batch->count, workspace->delta[l],
                               learning_rate);
     }
 }
@@ -4530,6 +4589,10 @@ DN_API void dn_backward(const dn_net *net, dn_workspace *workspace, dn_loss loss
                         const dn_batch *batch, dn_penalty penalty, dn_real *gradient) {
     DN_ASSERT(batch->count > 0 && batch->count == workspace->count);
     dni_pass pass = {net, workspace, batch->inputs, NULL, batch, loss};
+    for (size_t b = 0; b < batch->count; b++)
+        dni_arithmetic_of_this_machine()->mark(batch->inputs + b * net->inputs, net->inputs,
+                                               workspace->marks + b * dni_marks_size(net->inputs));
+    workspace->marked = true;
     dni_for_rows(dni_row_threads(net, batch->count), batch->count, dni_back_rows, &pass);
     dni_learn(net, workspace, batch, penalty, gradient, NULL, 0);
 }
@@ -5164,7 +5227,7 @@ static void dni_predict_rows(void *of, size_t first, size_t end) {
         if (layer->kind != DN_LAYER_DENSE) continue;
         dn_real *to = l == last ? prediction->outputs : prediction->buffer[turn++ % 2];
         to += first * (l == last ? layer->outputs : dni_widest(net)); /* apart in every layer */
-        dni_dense_forward(net, layer, inputs, end - first, to, to);
+        dni_dense_forward(net, layer, inputs, NULL, end - first, to, to);
         inputs = to;
     }
 }
@@ -5274,6 +5337,14 @@ follows below.
 | labels | [count] | copied |
 | targets | [count, outputs] | copied |
 */
+typedef struct dni_gathering { /* how it is done: chapter 12 */
+    const dn_dataset *data;
+    const uint32_t *samples; /* which samples of it; or NULL: */
+    size_t first;            /* from this one on */
+    dn_real *inputs;
+    uint64_t *marks;         /* of what is not 0, or NULL */
+} dni_gathering;
+
 typedef struct dni_look {
     dni_pass pass;           /* of the batch below */
     dn_batch batch;
@@ -5287,11 +5358,14 @@ typedef struct dni_look {
     size_t correct;          /* how many were recognised */
 } dni_look;
 
+static void dni_gather(void *of, size_t begin, size_t end);
+
 static void dni_gather_rows(const dni_look *look, size_t first, size_t end) {
     const dn_dataset *data = look->data;
     const uint32_t *samples = look->samples;
-    dn_dataset_gather(data, samples != NULL ? samples + first : NULL, look->first + first,
-                      end - first, look->inputs + first * data->features);
+    dni_gathering gathering = {data, samples, look->first, look->inputs,
+                               look->pass.workspace->marks};
+    dni_gather(&gathering, first, end);
     for (size_t s = first; s < end; s++) {
         const size_t row = dni_row_of(data, samples != NULL ? samples[s] : look->first + s);
         if (data->labels != NULL) look->labels[s] = data->labels[row];
@@ -5376,6 +5450,7 @@ static double dni_look_at(dni_look *look, const dn_net *net, dn_workspace *works
     look->batch.labels = look->data->labels != NULL ? look->labels : NULL;
     look->batch.targets = look->data->targets != NULL ? look->targets : NULL;
     look->correct = 0;
+    workspace->marked = true;
     workspace->dropped = dropout != NULL;
     const dni_pass pass = {net, workspace, look->inputs, dropout, &look->batch, loss};
     look->pass = pass;
@@ -5422,7 +5497,7 @@ come back from the main memory. So the data go through in portions of 256, as in
 | array of a visit | shape | numbers for 784-128-10 |
 |---|---|---|
 | inputs | [256, 784] | 200,704 |
-| workspace (chapter 6) | | 73,728 |
+| workspace (chapter 6) | | 80,384 |
 | targets | [256, 10] | 2,560 |
 | labels | [256] | 256 |
 
@@ -5701,9 +5776,9 @@ stopping, in numbers of 4 bytes:
 | first and second moments of Adam | 203,540 |
 | the best parameters so far | 101,770 |
 | inputs of a batch | 128 * 784 = 100,352 |
-| the workspace of a batch (chapter 6) | 36,864 |
+| the workspace of a batch (chapter 6) | 40,192 |
 | the order of 60,000 samples | 60,000 |
-| the validation set's portion of 256: inputs and workspace | 200,704 + 73,728 |
+| the validation set's portion of 256: inputs and workspace | 200,704 + 80,384 |
 
 That is 3.5 MB, against 47 MB for the pictures of MNIST as bytes. What zero stands for:
 
@@ -8381,20 +8456,14 @@ static void dni_gather_values(const dn_dataset *data, const dn_real *row, dn_rea
 }
 
 /*
-In a shuffled order each row lies somewhere else, where no cache has it. While one row is
-converted, the fourth after it is already called for, into the second cache: the first has too few
-places for requests that are under way. On MNIST that saves half of the time.
+In a shuffled order each row lies somewhere else, where no cache has it. While eight rows are
+converted, the next eight are already called for, into the second cache: the first has too few
+places for requests that are under way. On MNIST that saves half of the time. (Several at once,
+because each has a page of its own to be looked up, and that is done side by side.)
 */
-enum { DNI_AHEAD = 4 };
+enum { DNI_AHEAD = 8 };
 
-typedef struct dni_gathering {
-    const dn_dataset *data;
-    const uint32_t *samples;
-    size_t first;
-    dn_real *inputs;
-} dni_gathering;
-
-static void dni_gather_some(void *of, size_t begin, size_t end) {
+static void dni_gather(void *of, size_t begin, size_t end) {
     const dni_gathering *gathering = (const dni_gathering *)of;
     const dn_dataset *data = gathering->data;
     const uint32_t *samples = gathering->samples;
@@ -8402,23 +8471,30 @@ static void dni_gather_some(void *of, size_t begin, size_t end) {
     for (size_t s = begin; s < end; s++) {
         dn_real table[256], *input = gathering->inputs + s * features;
         const size_t row = dni_row_of(data, samples != NULL ? samples[s] : gathering->first + s);
-        if (data->bytes != NULL && samples != NULL && s + DNI_AHEAD < end) {
-            const size_t ahead = dni_row_of(data, samples[s + DNI_AHEAD]);
-            dni_prefetch(data->bytes + ahead * features, features);
-        }
+        const bool calls = data->bytes != NULL && samples != NULL && (s - begin) % DNI_AHEAD == 0;
+        for (size_t next = s + DNI_AHEAD; calls && next < s + 2 * DNI_AHEAD && next < end; next++)
+            dni_prefetch(data->bytes + dni_row_of(data, samples[next]) * features, features);
         if (data->bytes != NULL)
             dni_gather_bytes(data, data->bytes + row * features, table, input);
         else
             dni_gather_values(data, data->values + row * features, input);
+        if (gathering->marks == NULL) continue;
+        const dni_arithmetic *arithmetic = dni_arithmetic_of_this_machine();
+        uint64_t *marks = gathering->marks + s * dni_marks_size(features);
+        if (data->bytes != NULL && data->normalization <= DN_NORMALIZE_255) /* 0 stays 0 */
+            arithmetic->mark_bytes(data->bytes + row * features, features, marks);
+        else
+            arithmetic->mark(input, features, marks);
     }
 }
+
 
 DN_API void dn_dataset_gather(const dn_dataset *data, const uint32_t *samples, size_t first,
                               size_t count, dn_real *inputs) {
     DN_ASSERT(data->normalization != DN_NORMALIZE_FEATURE ||
               (data->mean != NULL && data->deviation != NULL));
-    dni_gathering gathering = {data, samples, first, inputs};
-    dni_for_rows(count * data->features > 16384 ? dni_threads() : 1, count, dni_gather_some,
+    dni_gathering gathering = {data, samples, first, inputs, NULL};
+    dni_for_rows(count * data->features > 16384 ? dni_threads() : 1, count, dni_gather,
                  &gathering);
 }
 
@@ -8447,20 +8523,6 @@ dn_net_note(&net, "tested on", "10,000 images");
 if (dn_net_save(&net, "digits.safetensors", &error) != DN_OK) return 1;
 dn_net_free(&net);
 ```
-
-It is built from the bottom: bytes, decimals, letters; then a parser for the header and the
-checks that make it trustworthy; then nets. Who wants the whole first may begin with
-"Loading" and "Writing".
-
-| section | gives |
-|---|---|
-| Numbers as bytes, Numbers as text, UTF-8 | the three alphabets of the file |
-| JSON, Reading the header | the list of tensors and the metadata |
-| Checking the layout, Opening a file | that no offset points astray |
-| What a net is, in words | the layers as one line of text |
-| Which tensor belongs to which layer, Filling in the numbers | tensors become parameters |
-| What else the metadata says, Loading | a net |
-| Writing, Saving without risk | a file |
 
 ### The format
 
@@ -8493,19 +8555,7 @@ the length of the file does not check. The alternatives have more of each:
 | NumPy's .npz | zip and deflate | bombs: a kilobyte that unpacks to a gigabyte |
 | safetensors | a page of JSON | what this chapter checks |
 
-The smallest interesting file, of a net with two inputs and one sigmoid, byte by byte
-(metadata left out):
-
-    00  80 00 00 00 00 00 00 00   the header has 128 bytes
-    08  7b 22 30 2e 77 65 69 67   {"0.weig
-        ...                       ht":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},
-        ...                       "0.bias":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}
-        20 20 ...                 blanks up to a multiple of 8
-    88  00 00 00 3f               0.weight:  0.5
-        00 00 80 bf                         -1
-        00 00 80 3e               0.bias:    0.25
-
-In Python, without any library but NumPy, it is read by
+In Python, without any library but NumPy, a file is read by
 
 ```python
 data = open("net.safetensors", "rb").read()
@@ -8538,9 +8588,7 @@ library as [inputs, outputs]: they are transposed on the way.
 
 A number is its bits, and bits are shifted into bytes, so that the order of the bytes in
 this machine's memory does not matter. `dni_put_bits` and `dni_get_bits` are the only
-places where memory becomes a number or a number memory.
-
-`dni_put_bits` writes the lowest 8 bits first; `dni_get_bits` reads them back. A
+places where memory becomes a number or a number memory. The lowest 8 bits come first. A
 compiler recognises both loops on a machine that keeps its numbers in this order anyway,
 and makes one load or store of each.
 */
@@ -8810,9 +8858,6 @@ not occur.
 valid one. The mask of the first byte's own bits is a shift, 1f for two bytes, 0f for
 three, 07 for four.
 
-    euro sign, 20ac:  11100010 10000010 10101100
-                          0010   000010   101100   = 0010 0000 1010 1100
-
 A first byte 80 to bf would be the middle of a sequence; c0, c1 could only begin a code
 point that needs one byte, and f5 to ff one beyond 10ffff.
 */
@@ -8874,10 +8919,7 @@ for it, and gets it or an error with the place and what was expected there.
 
 | call | text, the next byte marked | result |
 |---|---|---|
-| expect '{' | ^{"shape":[2,3]} | taken |
 | key | {^"shape":[2,3]} | "shape", and the colon is taken |
-| expect '[' | {"shape":^[2,3]} | taken |
-| item, size | {"shape":[^2,3]} | true, 2 |
 | item, size | {"shape":[2^,3]} | true, 3: the comma is taken by item |
 | item | {"shape":[2,3^]} | false: the bracket is taken |
 | key | {"shape":[2,3]^} | NULL: the brace is taken |
@@ -8889,9 +8931,6 @@ arrays: it is the one function that calls itself, to a depth of 16, so that a me
 Strings are decoded where they stand, in a copy of the header that the parser owns. It is
 always possible, because no escape is shorter than the bytes it stands for (`\u00e9` has
 six and gives two), and the closing quote leaves room for the final zero.
-
-    before:  "caf\u00e9"        after:  "cafXX0.....      (XX the two bytes, 0 the end)
-              ^ start                    ^ start
 */
 enum { DNI_JSON_DEPTH = 16 };
 
@@ -9133,9 +9172,7 @@ static bool dni_json_skip_number(dni_json *json) {
     return true;
 }
 
-/*
-And any value. Each level of nesting is one call deeper.
-*/
+/* And any value. Each level of nesting is one call deeper. */
 static bool dni_json_skip(dni_json *json, int depth) {
     static const char *const words[3] = {"true", "false", "null"};
     const int c = dni_json_after_space(json);
@@ -9393,8 +9430,6 @@ in one place it gives one of these messages, behind "byte ... of the header":
 | `"shape":[01]` | 30 | the end of a whole number | '1' |
 | `"dtype":"F31"` | 19 | a known dtype before this | ',' |
 | no data_offsets | 32 | dtype, shape and data_offsets before this | '}' |
-| a comma behind the shape, and nothing | 32 | a string | '}' |
-| a blank in front | 0 | '{' | byte 20 |
 */
 static bool dni_read_header(dni_json *json, dni_model_file *file) {
     bool first = true;
@@ -9615,10 +9650,6 @@ static dn_status dni_model_file_open(dni_model_file *file, size_t limit, dn_erro
     return dni_check_layout(file, error);
 }
 
-/*
-Metadata and tensors are found by their names. The lists are short, so that looking at one
-item after the other is fast enough.
-*/
 static const char *dni_metadata(const dni_model_file *file, const char *key) {
     for (size_t i = 0; i < file->note_count; i++)
         if (strcmp(file->notes[i].key, key) == 0) return file->notes[i].value;
@@ -9665,9 +9696,6 @@ static bool dni_is_word(const char *name) {
     return length > 0 && length < 64;
 }
 
-/*
-Writing the line, with `dni_text_add` of chapter 3.
-*/
 static void dni_activation_text(dni_text *text, const dn_layer *layer) {
     dni_text_add(text, "%s", dni_activation_names[layer->activation]);
     if (layer->activation == DN_CUSTOM && layer->custom->name != NULL)
@@ -11839,12 +11867,8 @@ would have no counterpart, and 127 * 255 = 32,385 fits 16 bits with a sign.
 By hand: a row of four weights (0.5, -1.27, 0.254, 0.9). The largest is 1.27, so that the
 scale is 1.27 / 127 = 0.01:
 
-| weight | over the scale | stored | back | error |
-|---|---|---|---|---|
-| 0.5 | 50 | 50 | 0.50 | 0 |
-| -1.27 | -127 | -127 | -1.27 | 0 |
-| 0.254 | 25.4 | 25 | 0.25 | 0.004 |
-| 0.9 | 90 | 90 | 0.90 | 0 |
+    weights (0.5, -1.27, 0.254, 0.9)   over the scale (50, -127, 25.4, 90)
+    stored  (50, -127, 25, 90)         back           (0.50, -1.27, 0.25, 0.90)
 
 Rounding moves a number by half a step at most, hence no error exceeds half a scale, here
 0.005. Of the largest weight that is 1 in 254.
@@ -12182,7 +12206,7 @@ static dn_status dni_calibrate(const dni_export *out, dni_range *input, dni_rang
             const dn_layer *layer = &net->layers[l];
             if (layer->kind != DN_LAYER_DENSE) continue;
             const size_t count = rows * layer->outputs;
-            dni_affine(net, layer, x, rows, z);
+            dni_affine(net, layer, x, NULL, rows, z);
             dni_activate(layer, z, x, rows);
             ranges[l].z = dni_largest_absolute(z, count, ranges[l].z);
             ranges[l].a = dni_largest_absolute(x, count, ranges[l].a);

@@ -8,6 +8,7 @@
 enum { LIMIT = 40, ROOM = 1100 * 1100 };
 static dn_real a_plain[ROOM], a_turned[ROOM], b_plain[ROOM], b_turned[ROOM], c_fast[ROOM];
 static dn_real c_start[ROOM], c_from_zero[ROOM], c_from_start[ROOM];
+static uint64_t marks[1100 * 18]; /* of the left factor */
 
 /* c[i,j] = fma over k in ascending order, from zero and from c_start. */
 static void naive(size_t m, size_t n, size_t k) {
@@ -44,10 +45,17 @@ static bool same(const dni_arithmetic *by, dn_product use, size_t m, size_t n, s
                  bool look, size_t gap) {
     const dn_real mark = 12345;
     const dn_real *expected = add ? c_from_start : c_from_zero;
-    dni_factor a, b;
+    dni_factor a = {NULL, 0, 0, NULL, 0, 0}, b = a;
     a.data = use == DN_AT_B ? a_turned : a_plain;
     a.row_stride = use == DN_AT_B ? 1 : k;
     a.column_stride = use == DN_AT_B ? m : 1;
+    if (look && (use == DN_AT_B || n % 2 == 0)) { /* else it has to look for itself */
+        const size_t rows = use == DN_AT_B ? k : m, columns = use == DN_AT_B ? m : k;
+        a.marks = marks;
+        a.marks_stride = dni_marks_size(columns);
+        for (size_t r = 0; r < rows; r++)
+            by->mark(a.data + r * columns, columns, marks + r * a.marks_stride);
+    }
     b.data = use == DN_A_BT ? b_turned : b_plain;
     b.row_stride = use == DN_A_BT ? 1 : n;
     b.column_stride = use == DN_A_BT ? k : 1;
@@ -57,7 +65,7 @@ static bool same(const dni_arithmetic *by, dn_product use, size_t m, size_t n, s
         for (size_t j = n; j < n + gap; j++) c_fast[i * (n + gap) + j] = mark;
     }
     if (turned) {
-        dni_factor left = {b_turned, k, 1}, right = {a_plain, 1, k};
+        dni_factor left = {b_turned, k, 1, NULL, 0, 0}, right = {a_plain, 1, k, NULL, 0, 0};
         by->product(n, m, k, left, right, c_fast, 1, n + gap, add, look);
     } else {
         by->product(m, n, k, a, b, c_fast, n + gap, 1, add, look);
@@ -86,6 +94,31 @@ static size_t machines(const dni_arithmetic **all) {
     all[count++] = &dni_arithmetic_neon;
 #endif
     return count;
+}
+
+/* A bit for each number, or byte, that is not 0; and no bit behind the last. */
+static void marking(const dni_arithmetic **all, size_t count) {
+    unsigned char bytes[200];
+    bool right = true;
+    dn_random random = dn_random_seed(9);
+    for (size_t i = 0; i < 200; i++) {
+        bytes[i] = dn_random_uniform(&random) < 0.5 ? 0 : (unsigned char)(i + 1);
+        a_plain[i] = (dn_real)bytes[i] * (i % 3 == 0 ? (dn_real)-1e-30 : (dn_real)NAN);
+        if (bytes[i] == 0) a_plain[i] = i % 2 ? 0 : (dn_real)-0.0;
+    }
+    for (size_t s = 0; s < count; s++)
+        for (size_t n = 1; n <= 200; n++) {
+            memset(marks, 255, 100);
+            all[s]->mark(a_plain, n, marks);
+            all[s]->mark_bytes(bytes, n, marks + 5);
+            for (size_t i = 0; i < 64 * dni_marks_size(n); i++) {
+                const uint64_t expected = i < n && bytes[i] != 0;
+                right = right && (marks[i / 64] >> i % 64 & 1) == expected &&
+                        (marks[5 + i / 64] >> i % 64 & 1) == expected;
+            }
+            right = right && marks[dni_marks_size(n)] == ~(uint64_t)0;
+        }
+    ok(right, "what is not 0 is marked, of numbers and of bytes");
 }
 
 static void small_sizes(const dni_arithmetic **all, size_t count) {
@@ -141,7 +174,7 @@ static void not_finite(const dni_arithmetic **all, size_t count) {
             a_plain[4 * k + 7] = (dn_real)NAN;
             b_plain[9 * n + 20] = (dn_real)INFINITY;
             naive(m, n, k);
-            dni_factor a = {a_plain, k, 1}, b = {b_plain, n, 1};
+            dni_factor a = {a_plain, k, 1, NULL, 0, 0}, b = {b_plain, n, 1, NULL, 0, 0};
             all[s]->product(m, n, k, a, b, c_fast, n, 1, false, look);
             for (size_t i = 0; i < m * n; i++) {
                 const dn_real got = c_fast[i], expected = c_from_zero[i];
@@ -158,7 +191,7 @@ static void not_finite(const dni_arithmetic **all, size_t count) {
     a_plain[5 * 16 + 9] = (dn_real)NAN;
     bool seen = true;
     for (size_t s = 0; s < count; s++) {
-        dni_factor a = {a_plain, 16, 1}, b = {b_plain, 20, 1};
+        dni_factor a = {a_plain, 16, 1, NULL, 0, 0}, b = {b_plain, 20, 1, NULL, 0, 0};
         all[s]->product(8, 20, 16, a, b, c_fast, 20, 1, false, true);
         for (size_t j = 0; j < 20; j++) seen = seen && c_fast[5 * 20 + j] != c_fast[5 * 20 + j];
     }
@@ -190,6 +223,7 @@ int main(void) {
     const dni_arithmetic *all[4];
     const size_t count = machines(all);
     for (size_t s = 0; s < count; s++) note("instruction set: %s", all[s]->name);
+    marking(all, count);
     small_sizes(all, count);
     large_sizes(all, count);
     not_finite(all, count);
