@@ -1626,7 +1626,7 @@ static inline size_t dni_marks_size(size_t count) { return (count + 63) / 64; }
 /* The place of the lowest bit that is set; one is. */
 static inline size_t dni_lowest(uint64_t bits) {
 #ifdef __GNUC__
-    return (size_t)__builtin_ctzll(bits);
+    return (unsigned)__builtin_ctzll(bits);
 #else
     size_t place = 0;
     for (unsigned half = 32; half > 0; half /= 2)
@@ -1686,8 +1686,8 @@ typedef struct dni_arithmetic {
 } dni_arithmetic;
 
 enum {
-    DNI_DEPTH = 1024, /* k is cut into blocks of so many; behind wider panels of fewer */
-    DNI_WORDS = DNI_DEPTH / 64, /* a bit for each */
+    DNI_DEPTH = 256, /* k is cut into blocks of so many, where c is wide, or up to four times that */
+    DNI_WORDS = 4 * DNI_DEPTH / 64, /* a bit for each */
     DNI_ROWS = 1024, /* and m is cut, for these bits to have a place */
     DNI_CHUNK = 4096  /* long arrays are dealt out to threads in chunks of so many */
 };
@@ -2288,10 +2288,10 @@ typedef struct DNI_NAME(block) {
     const uint64_t *active; /* [rows / 4, DNI_WORDS], or NULL: every k counts */
 } DNI_NAME(block);
 
-/* How many values of k a block has: as many rows as the packed panel below has room for. */
+/* How many values of k a block has: 256, or more where a panel of c is narrower than others. */
 static size_t DNI_NAME(depth)(size_t n) {
     const size_t vectors = (n + DNI_LANES - 1) / DNI_LANES, most = DNI_TILE_VECTORS;
-    return DNI_DEPTH / (vectors < most ? vectors : most) / 64 * 64;
+    return DNI_DEPTH * most / (vectors < most ? vectors : most) / 64 * 64;
 }
 
 /*
@@ -2505,7 +2505,7 @@ even as whole vectors can be: 1000 columns are 63 vectors, 15 panels of four and
 last vector is half full: it is packed and filled with zeroes.
 */
 DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, size_t m, size_t n) {
-    dn_real packed[(size_t)DNI_DEPTH * DNI_LANES];
+    dn_real packed[(size_t)DNI_DEPTH * DNI_NAME(panel)];
     const bool rows_lie_apart = block->b.column_stride != 1;
     const bool by_rows = !rows_lie_apart && block->k * n <= DNI_NAME(cached);
     const size_t tall = block->active != NULL ? 4 : 8, lanes = DNI_LANES;
@@ -2783,7 +2783,7 @@ __attribute__((target("avx2"))) static inline uint32_t dni_mark_32_bytes(const u
 #define DNI_INSTANCE avx2
 #define DNI_MARKED_BYTES 32
 #define DNI_MARK_BYTES(p) dni_mark_32_bytes(p)
-#define DNI_TARGET __attribute__((target("avx2,fma")))
+#define DNI_TARGET __attribute__((target("avx2,bmi,fma")))
 #define DNI_TILE_VECTORS 3
 #define DNI_TILE_MASKS 0
 #define DNI_LOAD(p) DNI_256(loadu)(p)
@@ -2971,8 +2971,9 @@ static const dni_arithmetic *dni_arithmetic_of_this_machine(void) {
 #if defined(DN_INSTRUCTIONS)
     return &DNI_JOIN(dni_arithmetic_, DN_INSTRUCTIONS);
 #elif defined(DNI_HAS_X86)
-    if (__builtin_cpu_supports("avx512f")) return &dni_arithmetic_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    const bool counts = __builtin_cpu_supports("bmi") != 0; /* as all of their kind can */
+    if (counts && __builtin_cpu_supports("avx512f")) return &dni_arithmetic_avx512;
+    if (counts && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         return &dni_arithmetic_avx2;
     return &dni_arithmetic_portable;
 #elif defined(DNI_HAS_NEON)
