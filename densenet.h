@@ -2084,10 +2084,10 @@ generation, whose peak in a loop of nothing but multiply-adds was 117, with vect
 
 | product | naive | AVX2 | AVX-512 |
 |---|---|---|---|
-| 1024 x 1024 x 1024 | 0.6 | 100 | 105 |
-| 512 x 784 x 128 | 2.5 | 107 | 112 |
+| 1024 x 1024 x 1024 | 0.6 | 99 | 106 |
+| 512 x 784 x 128 | 2.5 | 106 | 113 |
 | 40 x 784 x 1000 | 2.4 | 95 | 109 |
-| 128 x 784 x 10 | 2.5 | 58 | 68 |
+| 128 x 784 x 10 | 2.5 | 59 | 70 |
 
 The naive lines on the large square are slowest of all, because its columns do not fit the cache:
 point 2. (Portable C comes to 0.8 only, for a program compiled without a processor in mind has to
@@ -2115,10 +2115,10 @@ least:
 | AVX2: 8 floats | 16 | 4 x 3 | 12 | 12 / 7 |
 | NEON: 4 floats | 32 | 4 x 4 | 16 | 16 / 8 |
 
-A tile of 8 x 3 or 4 x 6 would fill the registers better, and is no faster: the reads are not what
-is waited for any more. Four rows have an advantage of their own, see below. For fewer
-columns there are narrower tiles, for the rows that remain tiles of one row; and where a single
-vector is all, 8 x 1, since four sums are too few.
+A tile of 8 x 3 or 4 x 6 would fill the registers better, and is no faster: the reads are not waited
+for any more. Four rows have an advantage of their own, see below. For fewer columns there are
+narrower tiles, for the rows that remain tiles of one row; and for a single vector 8 x 1, since four
+sums are too few.
 
 Each element still sums over k in ascending order: the tile changes what is done at the
 same time, not the order within an element.
@@ -2183,8 +2183,8 @@ it is the other way about.
 /*
 A tile of `rows` rows and `vectors` vectors: c (+)= a b over k; a by its strides, b row by row.
 With `active`, only those values of the index whose bit is set: see below. (There is a loop for
-each case. One loop that asked in every turn had 25 instructions around the eight multiply-adds of
-AVX2's tile of 4 x 2, more than a processor starts in the four cycles these take.)
+each case: one that asked in every turn would have more instructions than a processor starts while
+AVX2's multiply-adds take their time.)
 */
 #define DNI_DEFINE_TILE(rows, vectors)                                                        \
     DNI_TARGET static void DNI_NAME(DNI_JOIN(tile_##rows##x, vectors))(                       \
@@ -2252,7 +2252,7 @@ lowest, whose place one instruction tells. (A list of the places costs more to w
 in the loop. A loop whose end cannot be guessed is no loss here: the processor knows it long
 before it is done with the multiplications.) Marking costs one pass over a, while its bytes are
 made numbers, and serves both products. With as many zeroes as digits have, the forward product of
-40 x 784 x 1000 is 2.5 and the gradient 2.4 times as fast (`make bench` prints both). The hidden
+40 x 784 x 1000 is 2.3 and the gradient 1.9 times as fast (`make bench` prints both). The hidden
 layers are not searched: of four samples, hardly ever do all leave the same unit dark.
 
 Only finite numbers are promised the same result: 0 times infinity or NaN is NaN, and is not
@@ -2403,10 +2403,9 @@ edge, not even c is read. Where c is transposed the tile works on a copy of its 
 the columns do not fill the vectors, unless there are masks for the last of them, as AVX-512 has.
 (Masks for b, too, would save its packing, but cost three percent: they are loads in each step of
 the inner loop.)
-(The tile gets its numbers one by one. A structure would be copied to the stack, in pieces larger
-than those that it was written in, which the processor can only do when all stores before have
-reached the cache: with two threads, whose caches take lines from each other, an eighth of all
-time.)
+(The tile gets its numbers one by one. A structure would be copied to the stack in larger pieces
+than it was written in, for which the processor waits until all stores before have reached the
+cache: with two threads, whose caches take lines from each other, an eighth of all time.)
 */
 DNI_TARGET static void DNI_NAME(cell)(const DNI_NAME(block) *block, size_t m, size_t row,
                                       size_t column, size_t columns, const dn_real *b,
@@ -2470,8 +2469,8 @@ A single sample is a case of its own. Its product reads each weight once and use
 what counts is to keep the loads going: eight vectors of a row of weights at a time, which gives
 eight sums side by side. Of a digit only the rows of its lit pixels are read, a fifth of 784 x 128
 weights: the whole prediction takes 1.3 microseconds where reading all weights once would take 3.5
-(I2 of `make bench`); 0.7 of them are the reading. The sample itself comes from far away, and is
-called for before the first of it is needed.
+(I2 of `make bench`); 0.7 of them are the reading. (The sample itself comes from far away:
+`dn_predict` calls for it first of all.)
 */
 DNI_TARGET static void DNI_NAME(one_row)(const DNI_NAME(block) *block, size_t n) {
     const size_t k = block->k, wide = 8 * DNI_LANES;
@@ -2545,7 +2544,6 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
     const size_t depth = DNI_NAME(depth)(n);
     const bool looks = look_for_zeroes && a.row_stride != a.column_stride && /* which way? */
                        (a.marks != NULL || a.column_stride == 1);
-    if (m == 1 && look_for_zeroes) dni_prefetch(a.data, k * sizeof *a.data);
     for (size_t row = 0; row < m; row += DNI_ROWS)
         for (size_t start = 0; start == 0 || start < k; start += depth) {
             const size_t rows = m - row < DNI_ROWS ? m - row : (size_t)DNI_ROWS;
@@ -2585,7 +2583,7 @@ out 31 and 32. A product of less than 300,000 multiplications, some five microse
 sooner than two threads have agreed about it. Long arrays, in activations and updates, are dealt out
 in chunks in the same way.
 
-On two cores the large products of the table run 1.9 to 2.0 times as fast.
+On two cores the large products of the table run 1.8 to 1.9 times as fast.
 
 Threads are OpenMP's, which the compiler brings along: with `-fopenmp` the `#pragma` is obeyed,
 without it the compiler does not know it, and the same loop runs in one thread. A product inside
@@ -5237,6 +5235,7 @@ DN_API dn_status dn_predict(const dn_net *net, const dn_real *inputs, size_t cou
                             dn_real *outputs, void *buffer, dn_error *error) {
     dn_status status = dni_net_check(net, error);
     if (status != DN_OK || count == 0) return status;
+    if (count == 1) dni_prefetch(inputs, net->inputs * sizeof *inputs);
     void *own = NULL;
     if (buffer == NULL) {
         buffer = own = dni_allocate(dn_predict_size(net, count), 1);
@@ -8922,7 +8921,6 @@ for it, and gets it or an error with the place and what was expected there.
 |---|---|---|
 | key | {^"shape":[2,3]} | "shape", and the colon is taken |
 | item, size | {"shape":[2^,3]} | true, 3: the comma is taken by item |
-| item | {"shape":[2,3^]} | false: the bracket is taken |
 | key | {"shape":[2,3]^} | NULL: the brace is taken |
 
 Only a value that the reader does not know is passed over, and there arrays may be nested in
@@ -10857,13 +10855,11 @@ something is lost:
 | write over NAME | a file that is half new, and nothing else |
 | remove NAME, then rename | no file of that name, if it comes between the two |
 | rename without fsync | the new name with contents that never reached the disk: 0 bytes |
-| rename, then fsync | the same, if the power fails between the two |
 | a temporary file in /tmp | rename may fail: it works within one file system only |
 
-File systems differ in the order in which they bring writes and renames to the disk
-(Pillai et al., 2014, tested six of them), so that fsync before rename is the only
-order that does not depend on the system. A file left behind with `.tmp-` in its name
-is never read by the library and may be deleted.
+File systems differ in the order in which they bring writes and renames to the disk (Pillai et
+al., 2014), so that fsync before rename is the only safe one. A file left behind with `.tmp-` in its
+name is never read by the library and may be deleted.
 
 On POSIX systems this uses `open`, `write` and `fsync`; on Windows the C library's files and
 `MoveFileEx`; elsewhere the C library alone. The temporary name contains the number
@@ -11865,8 +11861,7 @@ source of the scheme.)
 With zero point 0 the scheme is *symmetric*. The integer -128 is left out of the weights: it
 would have no counterpart, and 127 * 255 = 32,385 fits 16 bits with a sign.
 
-By hand: a row of four weights (0.5, -1.27, 0.254, 0.9). The largest is 1.27, so that the
-scale is 1.27 / 127 = 0.01:
+By hand: of four weights the largest is 1.27, so that the scale is 1.27 / 127 = 0.01:
 
     weights (0.5, -1.27, 0.254, 0.9)   over the scale (50, -127, 25.4, 90)
     stored  (50, -127, 25, 90)         back           (0.50, -1.27, 0.25, 0.90)
