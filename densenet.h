@@ -1686,7 +1686,7 @@ typedef struct dni_arithmetic {
 } dni_arithmetic;
 
 enum {
-    DNI_DEPTH = 256, /* k is cut into blocks of so many, where c is wide, or up to four times that */
+    DNI_DEPTH = 256, /* k is cut into blocks of so many; of four times that for a narrow c */
     DNI_WORDS = 4 * DNI_DEPTH / 64, /* a bit for each */
     DNI_ROWS = 1024, /* and m is cut, for these bits to have a place */
     DNI_CHUNK = 4096  /* long arrays are dealt out to threads in chunks of so many */
