@@ -1539,8 +1539,7 @@ portable C a "vector" is a single number, and the text becomes ordinary scalar c
 | `DNI_MAX(a, b)`, `DNI_MIN(a, b)` | a > b ? a : b and a < b ? a : b; a NaN in b passes |
 | `DNI_IF_POSITIVE(v, a, b)` | v > 0 ? a : b |
 | `DNI_ABSOLUTE(v)` | its absolute value |
-| `DNI_MARK(p)` | bit i is set where p[i] is not 0, for as many numbers as there are lanes |
-| `DNI_MARK_BYTES(p)`, `DNI_MARKED_BYTES` | the same for bytes, and for how many |
+| `DNI_MARK(v)` | bit i of the result is set where lane i is not 0 |
 | `DNI_POWER(n)` | 2^n for whole numbers n from -126 to 127 (double: -1022 to 1023) |
 | `DNI_TILE_VECTORS` | how many vectors wide a tile of 4 rows can be in the registers |
 | `DNI_TILE_MASKS` | 1 if a part of a vector is stored as fast as a whole one, else 0 |
@@ -1667,9 +1666,9 @@ static inline void dni_turn_bytes(uint64_t words[8]) {
 /* The functions that exist once per instruction set. */
 typedef struct dni_arithmetic {
     const char *name;
-    void (*divide_bytes)(const unsigned char *from, dn_real by, dn_real *to, size_t count);
+    void (*divide_bytes)(const unsigned char *from, dn_real by, dn_real *to, size_t count,
+                         uint64_t *marks);
     void (*mark)(const dn_real *numbers, size_t count, uint64_t *marks);
-    void (*mark_bytes)(const unsigned char *bytes, size_t count, uint64_t *marks);
     void (*scale)(dn_real factor, dn_real *numbers, size_t count);
     void (*add)(const dn_real *from, dn_real *to, size_t count);
     void (*multiply)(const dn_real *from, dn_real *to, size_t count);
@@ -1918,37 +1917,46 @@ rounding of 1/255 took away can be known, and be given back before the product i
 
 which is the correctly rounded quotient for all 256 bytes, in both precisions: a finite
 claim, that `tests/test_data.c` proves by trying them all.
+
+On the way the numbers that are not 0 are marked, unless `marks` is NULL: see `mark`, below.
 */
 DNI_TARGET static void DNI_NAME(divide_bytes)(const unsigned char *from, dn_real by, dn_real *to,
-                                              size_t count) {
+                                              size_t count, uint64_t *marks) {
     const DNI_VECTOR one = DNI_SET(1), inverse = DNI_SET(1 / by);
     const DNI_VECTOR rest = DNI_MUL(DNI_FNMA(DNI_SET(by), inverse, one), inverse);
+    uint64_t word = 0;
     size_t i = 0;
     for (; i + DNI_LANES <= count; i += DNI_LANES) {
         const DNI_VECTOR x = DNI_BYTES(from + i);
         DNI_STORE(to + i, DNI_FMA(x, inverse, DNI_MUL(x, rest)));
+        word |= (uint64_t)DNI_MARK(x) << i % 64;
+        if ((i + DNI_LANES) % 64 != 0) continue;
+        if (marks != NULL) marks[i / 64] = word;
+        word = 0;
     }
-    for (; i < count; i++) to[i] = (dn_real)from[i] / by;
+    for (; i < count; i++) {
+        to[i] = (dn_real)from[i] / by;
+        word |= (uint64_t)(from[i] != 0) << i % 64;
+    }
+    if (marks != NULL && count % 64 != 0) marks[count / 64] = word;
 }
 
-/* Marks what is not 0, a bit for each of `count` numbers or bytes: dni_marks_size(count) words. */
-#define DNI_DEFINE_MARK(name, type, MARK, at_once)                                            \
-    DNI_TARGET static void DNI_NAME(name)(const type *from, size_t count, uint64_t *marks) {  \
-        for (size_t start = 0; start < count; start += 64) {                                  \
-            const type *at = from + start;                                                    \
-            type part[64];                                                                    \
-            uint64_t word = 0;                                                                \
-            if (count - start < 64) { /* the rest, and zeroes */                              \
-                memset(part, 0, sizeof part);                                                 \
-                memcpy(part, at, (count - start) * sizeof *at);                               \
-                at = part;                                                                    \
-            }                                                                                 \
-            for (size_t i = 0; i < 64; i += at_once) word |= (uint64_t)MARK(at + i) << i;     \
-            *marks++ = word;                                                                  \
-        }                                                                                     \
+/* A bit for each number that is not 0: dni_marks_size(count) words. */
+DNI_TARGET static void DNI_NAME(mark)(const dn_real *from, size_t count, uint64_t *marks) {
+    for (size_t start = 0; start < count; start += 64) {
+        const dn_real *at = from + start;
+        dn_real part[64];
+        uint64_t word = 0;
+        if (count - start < 64) { /* the rest, and zeroes */
+            memset(part, 0, sizeof part);
+            memcpy(part, at, (count - start) * sizeof *at);
+            at = part;
+        }
+        for (size_t i = 0; i < 64; i += DNI_LANES)
+            word |= (uint64_t)DNI_MARK(DNI_LOAD(at + i)) << i;
+        *marks++ = word;
     }
-DNI_DEFINE_MARK(mark, dn_real, DNI_MARK, DNI_LANES)
-DNI_DEFINE_MARK(mark_bytes, unsigned char, DNI_MARK_BYTES, DNI_MARKED_BYTES)
+}
 
 DNI_TARGET static void DNI_NAME(scale)(dn_real factor, dn_real *numbers, size_t count) {
     DNI_FOR_EACH(numbers, numbers, count, y = DNI_MUL(DNI_SET(factor), x));
@@ -2622,8 +2630,7 @@ DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_facto
 }
 
 static const dni_arithmetic DNI_NAME(arithmetic) = {
-    DNI_TEXT(DNI_INSTANCE), DNI_NAME(divide_bytes), DNI_NAME(mark),
-    DNI_NAME(mark_bytes), DNI_NAME(scale),
+    DNI_TEXT(DNI_INSTANCE), DNI_NAME(divide_bytes), DNI_NAME(mark), DNI_NAME(scale),
     DNI_NAME(add),          DNI_NAME(multiply),     DNI_NAME(penalize), DNI_NAME(exponentials),
     DNI_NAME(logarithm),    DNI_NAME(activate),     DNI_NAME(activate_backward),
     DNI_NAME(update),       DNI_NAME(product)};
@@ -2655,9 +2662,6 @@ static const dni_arithmetic DNI_NAME(arithmetic) = {
 #undef DNI_ABSOLUTE
 #undef DNI_POWER
 #undef DNI_MARK
-#undef DNI_MARK_BYTES
-#undef DNI_MARKED_BYTES
-#undef DNI_DEFINE_MARK
 #undef DNI_FOR_EACH
 #undef DNI_DEFINE_TILE
 #undef DNI_START
@@ -2751,9 +2755,7 @@ static dn_real dni_absolute(dn_real x) {
 #define DNI_IF_POSITIVE(v, a, b) ((v) > 0 ? (a) : (b))
 #define DNI_ABSOLUTE(v) dni_absolute(v)
 #define DNI_POWER(n) dni_power_of_two(n)
-#define DNI_MARK(p) (*(p) != 0)
-#define DNI_MARKED_BYTES 1
-#define DNI_MARK_BYTES(p) (*(p) != 0)
+#define DNI_MARK(v) ((v) != 0)
 #include DN_FILE
 
 /*
@@ -2772,15 +2774,7 @@ the processor has them.
 #define DNI_512(word) _mm512_##word##_ps
 #endif
 
-/* 32 bytes at once, for both. */
-__attribute__((target("avx2"))) static inline uint32_t dni_mark_32_bytes(const unsigned char *p) {
-    const __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)p);
-    return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, _mm256_setzero_si256()));
-}
-
 #define DNI_INSTANCE avx2
-#define DNI_MARKED_BYTES 32
-#define DNI_MARK_BYTES(p) dni_mark_32_bytes(p)
 #define DNI_TARGET __attribute__((target("avx2,bmi,fma")))
 #define DNI_TILE_VECTORS 3
 #define DNI_TILE_MASKS 0
@@ -2800,8 +2794,8 @@ __attribute__((target("avx2"))) static inline uint32_t dni_mark_32_bytes(const u
 #define DNI_MIN(a, b) DNI_256(min)(a, b)
 #define DNI_IF_POSITIVE(v, a, b) DNI_256(blendv)(b, a, DNI_256(cmp)(v, DNI_SET(0), _CMP_GT_OQ))
 #define DNI_ABSOLUTE(v) DNI_256(andnot)(DNI_SET((dn_real)-0.0), v)
-#define DNI_MARK(p)                                                                           \
-    ((unsigned)DNI_256(movemask)(DNI_256(cmp)(DNI_LOAD(p), DNI_SET(0), _CMP_NEQ_UQ)))
+#define DNI_MARK(v)                                                                           \
+    ((unsigned)DNI_256(movemask)(DNI_256(cmp)(v, DNI_SET(0), _CMP_NEQ_UQ)))
 #if DNI_REAL_IS_DOUBLE
 #define DNI_VECTOR __m256d
 #define DNI_LANES 4
@@ -2836,8 +2830,6 @@ DNI_TARGET static inline void dni_avx2_store_part(dn_real *p, DNI_VECTOR v, unsi
 #undef DNI_MASK
 
 #define DNI_INSTANCE avx512
-#define DNI_MARKED_BYTES 32
-#define DNI_MARK_BYTES(p) dni_mark_32_bytes(p)
 #define DNI_TARGET __attribute__((target("avx512f,avx2,bmi")))
 #define DNI_TILE_VECTORS 4
 #define DNI_TILE_MASKS 1
@@ -2859,7 +2851,7 @@ DNI_TARGET static inline void dni_avx2_store_part(dn_real *p, DNI_VECTOR v, unsi
 #if DNI_REAL_IS_DOUBLE
 #define DNI_VECTOR __m512d
 #define DNI_LANES 8
-#define DNI_MARK(p) ((unsigned)_mm512_cmp_pd_mask(DNI_LOAD(p), DNI_SET(0), _CMP_NEQ_UQ))
+#define DNI_MARK(v) ((unsigned)_mm512_cmp_pd_mask(v, DNI_SET(0), _CMP_NEQ_UQ))
 #define DNI_MASK(n) ((__mmask8)((1u << (n)) - 1))
 #define DNI_BYTES(p)                                                                          \
     _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
@@ -2872,7 +2864,7 @@ DNI_TARGET static inline void dni_avx2_store_part(dn_real *p, DNI_VECTOR v, unsi
 #else
 #define DNI_VECTOR __m512
 #define DNI_LANES 16
-#define DNI_MARK(p) ((unsigned)_mm512_cmp_ps_mask(DNI_LOAD(p), DNI_SET(0), _CMP_NEQ_UQ))
+#define DNI_MARK(v) ((unsigned)_mm512_cmp_ps_mask(v, DNI_SET(0), _CMP_NEQ_UQ))
 #define DNI_MASK(n) ((__mmask16)((1u << (n)) - 1))
 #define DNI_BYTES(p)                                                                          \
     _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
@@ -2904,7 +2896,7 @@ so that it is made of a comparison and a choice.
     vreinterpretq_f64_s64(vshlq_n_s64(                                                        \
         vaddq_s64(vreinterpretq_s64_f64(DNI_ADD(n, DNI_SET(6755399441055744.0))),             \
                   vdupq_n_s64(1023)), 52))
-#define DNI_MARK(p) ((unsigned)((p)[0] != 0) | (unsigned)((p)[1] != 0) << 1)
+#define DNI_MARK(v) ((unsigned)((v)[0] != 0) | (unsigned)((v)[1] != 0) << 1)
 #else
 #define DNI_NEON(word) v##word##q_f32
 #define DNI_VECTOR float32x4_t
@@ -2916,10 +2908,10 @@ so that it is made of a comparison and a choice.
     vreinterpretq_f32_s32(vshlq_n_s32(                                                        \
         vaddq_s32(vreinterpretq_s32_f32(DNI_ADD(n, DNI_SET(12582912.0f))),                    \
                   vdupq_n_s32(127)), 23))
-#define DNI_MARK(p) dni_neon_mark(p)
-static inline unsigned dni_neon_mark(const float *p) { /* one place for each lane, then all added */
+#define DNI_MARK(v) dni_neon_mark(v)
+static inline unsigned dni_neon_mark(float32x4_t v) { /* a place for each lane, then all added */
     const uint32x4_t places = {1, 2, 4, 8};
-    return vaddvq_u32(vbicq_u32(places, vceqzq_f32(vld1q_f32(p))));
+    return vaddvq_u32(vbicq_u32(places, vceqzq_f32(v)));
 }
 #endif
 static inline DNI_VECTOR dni_neon_load_part(const dn_real *p, unsigned n) {
@@ -2935,8 +2927,6 @@ static inline void dni_neon_store_part(dn_real *p, DNI_VECTOR v, unsigned n) {
 }
 
 #define DNI_INSTANCE neon
-#define DNI_MARKED_BYTES 1
-#define DNI_MARK_BYTES(p) (*(p) != 0)
 #define DNI_LOAD_PART(p, n) dni_neon_load_part(p, n)
 #define DNI_STORE_PART(p, v, n) dni_neon_store_part(p, v, n)
 #define DNI_TARGET
@@ -8417,7 +8407,7 @@ For a feature's own mean there is neither table nor constant, since each column 
 another.
 */
 static void dni_gather_bytes(const dn_dataset *data, const unsigned char *row, dn_real *table,
-                             dn_real *input) {
+                             dn_real *input, uint64_t *marks) {
     const size_t features = data->features;
     if (data->normalization == DN_NORMALIZE_FEATURE) {
         const dn_real *mean = data->mean, *deviation = data->deviation;
@@ -8430,7 +8420,7 @@ static void dni_gather_bytes(const dn_dataset *data, const unsigned char *row, d
         return;
     }
     dni_arithmetic_of_this_machine()->divide_bytes(
-        row, data->normalization == DN_NORMALIZE_255 ? 255 : 1, input, features);
+        row, data->normalization == DN_NORMALIZE_255 ? 255 : 1, input, features, marks);
 }
 
 /* Numbers that are no bytes are divided one by one. */
@@ -8474,20 +8464,16 @@ static void dni_gather(void *of, size_t begin, size_t end) {
         const bool calls = data->bytes != NULL && samples != NULL && (s - begin) % DNI_AHEAD == 0;
         for (size_t next = s + DNI_AHEAD; calls && next < s + 2 * DNI_AHEAD && next < end; next++)
             dni_prefetch(data->bytes + dni_row_of(data, samples[next]) * features, features);
+        uint64_t *marks = gathering->marks;
+        if (marks != NULL) marks += s * dni_marks_size(features);
         if (data->bytes != NULL)
-            dni_gather_bytes(data, data->bytes + row * features, table, input);
+            dni_gather_bytes(data, data->bytes + row * features, table, input, marks);
         else
             dni_gather_values(data, data->values + row * features, input);
-        if (gathering->marks == NULL) continue;
-        const dni_arithmetic *arithmetic = dni_arithmetic_of_this_machine();
-        uint64_t *marks = gathering->marks + s * dni_marks_size(features);
-        if (data->bytes != NULL && data->normalization <= DN_NORMALIZE_255) /* 0 stays 0 */
-            arithmetic->mark_bytes(data->bytes + row * features, features, marks);
-        else
-            arithmetic->mark(input, features, marks);
+        if (marks != NULL && (data->bytes == NULL || data->normalization > DN_NORMALIZE_255))
+            dni_arithmetic_of_this_machine()->mark(input, features, marks); /* not done yet */
     }
 }
-
 
 DN_API void dn_dataset_gather(const dn_dataset *data, const uint32_t *samples, size_t first,
                               size_t count, dn_real *inputs) {

@@ -122,8 +122,8 @@ static bool agrees(const dni_arithmetic *by) {
             by->exponentials(from, one, count);
             portable->exponentials(from, other, count);
             COMPARE;
-            by->divide_bytes(bytes, 255, one, count);
-            portable->divide_bytes(bytes, 255, other, count);
+            by->divide_bytes(bytes, 255, one, count, NULL);
+            portable->divide_bytes(bytes, 255, other, count, NULL);
             COMPARE;
             by->scale((dn_real)0.3, one, count);
             portable->scale((dn_real)0.3, other, count);

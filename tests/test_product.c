@@ -110,7 +110,7 @@ static void marking(const dni_arithmetic **all, size_t count) {
         for (size_t n = 1; n <= 200; n++) {
             memset(marks, 255, 100);
             all[s]->mark(a_plain, n, marks);
-            all[s]->mark_bytes(bytes, n, marks + 5);
+            all[s]->divide_bytes(bytes, 255, c_fast, n, marks + 5);
             for (size_t i = 0; i < 64 * dni_marks_size(n); i++) {
                 const uint64_t expected = i < n && bytes[i] != 0;
                 right = right && (marks[i / 64] >> i % 64 & 1) == expected &&
@@ -118,7 +118,7 @@ static void marking(const dni_arithmetic **all, size_t count) {
             }
             right = right && marks[dni_marks_size(n)] == ~(uint64_t)0;
         }
-    ok(right, "what is not 0 is marked, of numbers and of bytes");
+    ok(right, "what is not 0 is marked, in numbers and while bytes become numbers");
 }
 
 static void small_sizes(const dni_arithmetic **all, size_t count) {
