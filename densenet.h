@@ -2299,7 +2299,7 @@ typedef struct DNI_NAME(block) {
 /* How many values of k a block has: 256, or more where a panel of c is narrower than others. */
 static size_t DNI_NAME(depth)(size_t n) {
     const size_t vectors = (n + DNI_LANES - 1) / DNI_LANES, most = DNI_TILE_VECTORS;
-    return DNI_DEPTH * most / (vectors < most ? vectors : most) / 64 * 64;
+    return DNI_DEPTH * most / (vectors < most ? vectors : most);
 }
 
 /*
@@ -2549,9 +2549,10 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
                                        dn_real *c, size_t c_row, size_t c_column, bool add,
                                        bool look_for_zeroes) {
     uint64_t active[DNI_ROWS / 4 * DNI_WORDS];
-    const size_t depth = DNI_NAME(depth)(n);
+    const size_t room = DNI_NAME(depth)(n);
     const bool looks = look_for_zeroes && a.row_stride != a.column_stride && /* which way? */
                        (a.marks != NULL || a.column_stride == 1);
+    const size_t depth = looks ? room / 64 * 64 : room;
     for (size_t row = 0; row < m; row += DNI_ROWS)
         for (size_t start = 0; start == 0 || start < k; start += depth) {
             const size_t rows = m - row < DNI_ROWS ? m - row : (size_t)DNI_ROWS;
