@@ -2549,6 +2549,7 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
                                        dn_real *c, size_t c_row, size_t c_column, bool add,
                                        bool look_for_zeroes) {
     uint64_t active[DNI_ROWS / 4 * DNI_WORDS];
+    if (m == 0 || n == 0) return;
     const size_t room = DNI_NAME(depth)(n);
     const bool looks = look_for_zeroes && a.row_stride != a.column_stride && /* which way? */
                        (a.marks != NULL || a.column_stride == 1);
@@ -3109,7 +3110,7 @@ static void dni_for_rows(int threads, size_t rows,
     for (int thread = 0; thread < threads; thread++) {
         const size_t first = tiles * (size_t)thread / count * 8;
         const size_t end = tiles * ((size_t)thread + 1) / count * 8;
-        work(context, first, end < rows ? end : rows);
+        if (first < end) work(context, first, end < rows ? end : rows); /* else there is no tile */
     }
 #endif
 }
@@ -4579,10 +4580,10 @@ DN_API void dn_backward(const dn_net *net, dn_workspace *workspace, dn_loss loss
                         const dn_batch *batch, dn_penalty penalty, dn_real *gradient) {
     DN_ASSERT(batch->count > 0 && batch->count == workspace->count);
     dni_pass pass = {net, workspace, batch->inputs, NULL, batch, loss};
-    for (size_t b = 0; b < batch->count; b++)
+    workspace->marked = net->layers[0].kind == DN_LAYER_DENSE && !net->layers[0].freeze_weights;
+    for (size_t b = 0; workspace->marked && b < batch->count; b++)
         dni_arithmetic_of_this_machine()->mark(batch->inputs + b * net->inputs, net->inputs,
                                                workspace->marks + b * dni_marks_size(net->inputs));
-    workspace->marked = true;
     dni_for_rows(dni_row_threads(net, batch->count), batch->count, dni_back_rows, &pass);
     dni_learn(net, workspace, batch, penalty, gradient, NULL, 0);
 }
