@@ -10,7 +10,7 @@ check "all rows of tests/determinism --quick are the same" "$root/tests/determin
 sed 's/^/# /' "$work/.said"
 # It must be able to fail: a copy whose sums run another way gives other bits.
 mkdir -p "$work/copy/tests" && cp "$root/tests/determinism.c" "$root/tests/determinism" "$work/copy/tests"
-sed 's/DNI_FMA(x, b0, c##r##0)/DNI_ADD(DNI_MUL(x, b0), c##r##0)/' "$root/densenet.h" >"$work/copy/densenet.h"
+sed 's/DNI_FMA(x, b##v, c##r##v)/DNI_ADD(DNI_MUL(x, b##v), c##r##v)/' "$root/densenet.h" >"$work/copy/densenet.h"
 check "and it notices two roundings in the place of one" \
     fails env DENSENET_DATA="${DENSENET_DATA:-$root/data}" "$work/copy/tests/determinism" --quick
 done_testing
