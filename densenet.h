@@ -2092,10 +2092,10 @@ generation, whose peak in a loop of nothing but multiply-adds was 117, with vect
 
 | product | naive | AVX2 | AVX-512 |
 |---|---|---|---|
-| 1024 x 1024 x 1024 | 0.6 | 99 | 106 |
-| 512 x 784 x 128 | 2.5 | 106 | 113 |
-| 40 x 784 x 1000 | 2.4 | 95 | 109 |
-| 128 x 784 x 10 | 2.5 | 59 | 70 |
+| 1024 x 1024 x 1024 | 0.6 | 99 | 105 |
+| 512 x 784 x 128 | 2.4 | 106 | 113 |
+| 40 x 784 x 1000 | 2.4 | 100 | 110 |
+| 128 x 784 x 10 | 2.5 | 58 | 69 |
 
 The naive lines on the large square are slowest of all, because its columns do not fit the cache:
 point 2. (Portable C comes to 0.8 only, for a program compiled without a processor in mind has to
@@ -2593,7 +2593,7 @@ out 31 and 32. A product of less than 300,000 multiplications, some five microse
 sooner than two threads have agreed about it. Long arrays, in activations and updates, are dealt out
 in chunks in the same way.
 
-On two cores the large products of the table run 1.8 to 1.9 times as fast.
+On two cores the large products of the table run 1.9 to 2.0 times as fast.
 
 Threads are OpenMP's, which the compiler brings along: with `-fopenmp` the `#pragma` is obeyed,
 without it the compiler does not know it, and the same loop runs in one thread. A product inside
