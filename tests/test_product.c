@@ -217,15 +217,15 @@ static void public_door(void) {
     bool zero = true;
     for (size_t i = 0; i < 12; i++) zero = zero && c_fast[i] == 0;
     ok(zero, "an empty sum is zero");
+    c_fast[0] = 7;
     for (size_t m = 0; m < 2; m++) /* none of these three has an element */
         for (size_t n = 0; m + n < 2; n++) {
             const dn_matrix a = dn_matrix_view(a_plain, m, 2), b = dn_matrix_view(b_plain, 2, n);
             const dn_matrix turned = dn_matrix_view(b_plain, n, 2);
             dn_matrix_multiply(DN_A_B, a, b, dn_matrix_view(c_fast, m, n), false);
             dn_matrix_multiply(DN_A_BT, a, turned, dn_matrix_view(c_fast, m, n), false);
-            zero = zero && c_fast[0] == 0;
         }
-    ok(zero, "a product without elements touches nothing");
+    ok(c_fast[0] == 7, "a product without elements touches nothing");
 }
 
 int main(void) {
