@@ -478,14 +478,14 @@ in the vocabulary of chapter 2. A new activation is one more row. Softmax mixes 
 numbers of a row, and a custom activation is the user's: these two have no formula of
 one number, and their last columns are not used.
 */
-#define DN_ACTIVATIONS(ROW)                                                                   \
-    ROW(DN_LINEAR, "linear", z, DNI_SET(1))                                                   \
-    ROW(DN_RELU, "relu", DNI_MAX(DNI_SET(0), z), DNI_IF_POSITIVE(a, DNI_SET(1), DNI_SET(0)))  \
-    ROW(DN_LEAKY_RELU, "leaky_relu", DNI_IF_POSITIVE(z, z, DNI_MUL(DNI_SET(DN_LEAK), z)),     \
-        DNI_IF_POSITIVE(a, DNI_SET(1), DNI_SET(DN_LEAK)))                                     \
-    ROW(DN_SIGMOID, "sigmoid", DNI_SIGMOID(z), DNI_MUL(a, DNI_SUB(DNI_SET(1), a)))            \
-    ROW(DN_TANH, "tanh", DNI_TANH(z), DNI_FNMA(a, a, DNI_SET(1)))                             \
-    ROW(DN_SOFTMAX, "softmax", z, DNI_SET(1))                                                 \
+#define DN_ACTIVATIONS(ROW)                                                                  \
+    ROW(DN_LINEAR, "linear", z, DNI_SET(1))                                                  \
+    ROW(DN_RELU, "relu", DNI_MAX(DNI_SET(0), z), DNI_IF_POSITIVE(a, DNI_SET(1), DNI_SET(0))) \
+    ROW(DN_LEAKY_RELU, "leaky_relu", DNI_IF_POSITIVE(z, z, DNI_MUL(DNI_SET(DN_LEAK), z)),    \
+        DNI_IF_POSITIVE(a, DNI_SET(1), DNI_SET(DN_LEAK)))                                    \
+    ROW(DN_SIGMOID, "sigmoid", DNI_SIGMOID(z), DNI_MUL(a, DNI_SUB(DNI_SET(1), a)))           \
+    ROW(DN_TANH, "tanh", DNI_TANH(z), DNI_FNMA(a, a, DNI_SET(1)))                            \
+    ROW(DN_SOFTMAX, "softmax", z, DNI_SET(1))                                                \
     ROW(DN_CUSTOM, "custom", z, DNI_SET(1))
 
 #define DN_LEAK ((dn_real)0.01) /* slope of the leaky ReLU below zero (Maas et al., 2013) */
@@ -1637,30 +1637,63 @@ static inline size_t dni_lowest(uint64_t bits) {
 #endif
 }
 
-/*
-For the 64 rows whose marks are the word `place`, four and four together, and for the k from `start`
-to `start` + 3: is any of the four rows not 0? Row by row in `active_in_columns`, below.
-*/
-static inline uint64_t dni_answers(dni_factor a, size_t place, size_t start, size_t k) {
+/* Of each four neighbouring bits: is any set? In the highest of them. */
+static inline uint64_t dni_any_of_four(uint64_t word) {
     const uint64_t ones = 0x7777777777777777u;
-    uint64_t all = 0;
-    for (size_t i = start; i < start + 4 && i < k; i++) {
-        const uint64_t word = a.marks[i * a.marks_stride + place];
-        all |= ((((word & ones) + ones) | word) & ~ones) >> (3 - i % 4);
-    }
-    return all;
+    return (((word & ones) + ones) | word) & ~ones;
+}
+
+/* The same for four words of marks, put together: see `active_in_columns`, below. */
+static inline uint64_t dni_answers(const uint64_t *marks, size_t stride) {
+    return dni_any_of_four(marks[0]) >> 3 | dni_any_of_four(marks[stride]) >> 2 |
+           dni_any_of_four(marks[2 * stride]) >> 1 | dni_any_of_four(marks[3 * stride]);
 }
 
 /* Byte c of word r becomes byte r of word c: halves of the square change places, then quarters. */
+static inline void dni_exchange(uint64_t *upper, uint64_t *lower, unsigned bits, uint64_t mask) {
+    const uint64_t change = (*upper >> bits ^ *lower) & mask;
+    *lower ^= change;
+    *upper ^= change << bits;
+}
+
 static inline void dni_turn_bytes(uint64_t words[8]) {
-    uint64_t mask = 0x00000000ffffffffu;
-    for (size_t half = 4; half > 0; half /= 2, mask ^= mask << 8 * half)
-        for (size_t r = 0; r < 8; r++) {
-            if ((r & half) != 0) continue;
-            const uint64_t change = (words[r] >> 8 * half ^ words[r + half]) & mask;
-            words[r + half] ^= change;
-            words[r] ^= change << 8 * half;
+    for (size_t r = 0; r < 4; r++)
+        dni_exchange(words + r, words + r + 4, 32, 0x00000000ffffffffu);
+    for (size_t r = 0; r < 6; r += r == 1 ? 3 : 1)
+        dni_exchange(words + r, words + r + 2, 16, 0x0000ffff0000ffffu);
+    for (size_t r = 0; r < 8; r += 2)
+        dni_exchange(words + r, words + r + 1, 8, 0x00ff00ff00ff00ffu);
+}
+
+/* Is none of these bits set? */
+static inline bool dni_is_idle(const uint64_t *active, size_t k) {
+    uint64_t any = 0;
+    for (size_t i = 0; 64 * i < k; i++) any |= active[i];
+    return any == 0;
+}
+
+/* to[c, r] = from[r, c]; where all processors can, 4 x 4 floats are turned in registers. */
+static void dni_transpose(const dn_real *from, size_t from_stride, size_t rows, size_t columns,
+                          dn_real *to, size_t to_stride) {
+    size_t r = 0;
+#if defined(DNI_HAS_X86) && !DNI_REAL_IS_DOUBLE
+    for (; columns >= 4 && r + 4 <= rows; r += 4)
+        for (size_t start = 0; start < columns; start += 4) {
+            const size_t c = start + 4 <= columns ? start : columns - 4; /* some of them again */
+            const dn_real *at = from + r * from_stride + c;
+            dn_real *turned = to + c * to_stride + r;
+            __m128 row0 = _mm_loadu_ps(at), row1 = _mm_loadu_ps(at + from_stride);
+            __m128 row2 = _mm_loadu_ps(at + 2 * from_stride);
+            __m128 row3 = _mm_loadu_ps(at + 3 * from_stride);
+            _MM_TRANSPOSE4_PS(row0, row1, row2, row3);
+            _mm_storeu_ps(turned, row0);
+            _mm_storeu_ps(turned + to_stride, row1);
+            _mm_storeu_ps(turned + 2 * to_stride, row2);
+            _mm_storeu_ps(turned + 3 * to_stride, row3);
         }
+#endif
+    for (; r < rows; r++)
+        for (size_t c = 0; c < columns; c++) to[c * to_stride + r] = from[r * from_stride + c];
 }
 
 /* The functions that exist once per instruction set. */
@@ -1670,7 +1703,7 @@ typedef struct dni_arithmetic {
                          uint64_t *marks);
     void (*mark)(const dn_real *numbers, size_t count, uint64_t *marks);
     void (*scale)(dn_real factor, dn_real *numbers, size_t count);
-    void (*add)(const dn_real *from, dn_real *to, size_t count);
+    void (*add_rows)(const dn_real *from, size_t rows, size_t columns, dn_real *sums);
     void (*multiply)(const dn_real *from, dn_real *to, size_t count);
     void (*penalize)(dn_penalty penalty, const dn_real *w, dn_real *dw, size_t count);
     void (*exponentials)(const dn_real *from, dn_real *to, size_t count);
@@ -1685,9 +1718,8 @@ typedef struct dni_arithmetic {
 } dni_arithmetic;
 
 enum {
-    DNI_DEPTH = 256, /* k is cut into blocks of so many; of four times that for a narrow c */
-    DNI_WORDS = 4 * DNI_DEPTH / 64, /* a bit for each */
-    DNI_ROWS = 1024, /* and m is cut, for these bits to have a place */
+    DNI_PACKED = 98304 / (int)sizeof(dn_real), /* numbers that a packed panel has room for */
+    DNI_WORDS = 1024, /* of 64 bits, that say what is not zero */
     DNI_CHUNK = 4096  /* long arrays are dealt out to threads in chunks of so many */
 };
 
@@ -1792,20 +1824,24 @@ first is rounded, which costs a bit; since 2 s = f - s f and f is exact, the sum
 
     log(1 + f) = f - (f^2/2 - s (f^2/2 + R)),   R = 2 s^2 (1/3 + s^2/5 + ...)
 
-It stands here, among the vectors, for its fourteen fused multiply-adds: where the processor may be
-asked for them they are instructions, elsewhere calls of the C library, three times as slow.
+n and m are read off the bits of x: what is added carries into the exponent from sqrt(1/2) on. The
+function stands here, among the vectors, for its fourteen fused multiply-adds: where the
+processor may be asked for them they are instructions, elsewhere calls of the C library, three times
+as slow.
 */
 DNI_TARGET static double DNI_NAME(logarithm)(double x) {
     if (!(x > 0)) return x == 0 ? -(double)INFINITY : (double)NAN;
     if (!dni_is_finite(x)) return x;
-    int exponent;
-    double m = frexp(x, &exponent); /* in [1/2, 1) */
-    if (m < 0.70710678118654752440) {
-        m *= 2;
-        exponent--;
-    }
+    const bool subnormal = x < 2.2250738585072014e-308;
+    if (subnormal) x *= 18014398509481984.0; /* 2^54 */
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    const uint64_t biased = (bits + 0x00095f619980c433u) >> 52;
+    bits -= (biased - 1023) << 52;
+    double m;
+    memcpy(&m, &bits, sizeof m);
     const double f = m - 1, s = f / (2 + f), square = s * s, half = 0.5 * f * f;
-    const double n = (double)exponent;
+    const double n = (double)biased - (subnormal ? 1023 + 54 : 1023);
     static const double terms[] = {1. / 25, 1. / 23, 1. / 21, 1. / 19, 1. / 17, 1. / 15,
                                    1. / 13, 1. / 11, 1. / 9,  1. / 7,  1. / 5,  1. / 3};
     double sum = terms[0];
@@ -1887,23 +1923,23 @@ is thrown away. It must only not be harmful: 1/0 is infinity, not a trap, in C's
 
 `from` and `to` may be the same array, since each number is read before it is written.
 */
-#define DNI_FOR_EACH(from, to, count, body)                                                   \
-    do {                                                                                      \
-        size_t i = 0;                                                                         \
-        for (; i + DNI_LANES <= (count); i += DNI_LANES) {                                    \
-            DNI_VECTOR x = DNI_LOAD((from) + i), y = DNI_LOAD((to) + i);                      \
-            body;                                                                             \
-            (void)x;                                                                          \
-            DNI_STORE((to) + i, y);                                                           \
-        }                                                                                     \
-        if (i < (count)) {                                                                    \
-            const unsigned rest = (unsigned)((count) - i);                                    \
-            DNI_VECTOR x = DNI_LOAD_PART((from) + i, rest);                                   \
-            DNI_VECTOR y = DNI_LOAD_PART((to) + i, rest);                                     \
-            body;                                                                             \
-            (void)x;                                                                          \
-            DNI_STORE_PART((to) + i, y, rest);                                                \
-        }                                                                                     \
+#define DNI_FOR_EACH(from, to, count, body)                              \
+    do {                                                                 \
+        size_t i = 0;                                                    \
+        for (; i + DNI_LANES <= (count); i += DNI_LANES) {               \
+            DNI_VECTOR x = DNI_LOAD((from) + i), y = DNI_LOAD((to) + i); \
+            body;                                                        \
+            (void)x;                                                     \
+            DNI_STORE((to) + i, y);                                      \
+        }                                                                \
+        if (i < (count)) {                                               \
+            const unsigned rest = (unsigned)((count) - i);               \
+            DNI_VECTOR x = DNI_LOAD_PART((from) + i, rest);              \
+            DNI_VECTOR y = DNI_LOAD_PART((to) + i, rest);                \
+            body;                                                        \
+            (void)x;                                                     \
+            DNI_STORE_PART((to) + i, y, rest);                           \
+        }                                                                \
     } while (0)
 
 /*
@@ -1924,36 +1960,30 @@ DNI_TARGET static void DNI_NAME(divide_bytes)(const unsigned char *from, dn_real
                                               size_t count, uint64_t *marks) {
     const DNI_VECTOR one = DNI_SET(1), inverse = DNI_SET(1 / by);
     const DNI_VECTOR rest = DNI_MUL(DNI_FNMA(DNI_SET(by), inverse, one), inverse);
-    uint64_t word = 0;
-    size_t i = 0;
-    for (; i + DNI_LANES <= count; i += DNI_LANES) {
-        const DNI_VECTOR x = DNI_BYTES(from + i);
-        DNI_STORE(to + i, DNI_FMA(x, inverse, DNI_MUL(x, rest)));
-        word |= (uint64_t)DNI_MARK(x) << i % 64;
-        if ((i + DNI_LANES) % 64 != 0) continue;
-        if (marks != NULL) marks[i / 64] = word;
-        word = 0;
+    for (size_t i = 0, end; i < count; i = end) {
+        end = count - i < 64 ? count : i + 64;
+        uint64_t word = 0;
+        for (; i + DNI_LANES <= end; i += DNI_LANES) {
+            const DNI_VECTOR x = DNI_BYTES(from + i);
+            DNI_STORE(to + i, DNI_FMA(x, inverse, DNI_MUL(x, rest)));
+            word |= (uint64_t)DNI_MARK(x) << i % 64;
+        }
+        for (; i < end; i++) {
+            to[i] = (dn_real)from[i] / by;
+            word |= (uint64_t)(from[i] != 0) << i % 64;
+        }
+        if (marks != NULL) *marks++ = word;
     }
-    for (; i < count; i++) {
-        to[i] = (dn_real)from[i] / by;
-        word |= (uint64_t)(from[i] != 0) << i % 64;
-    }
-    if (marks != NULL && count % 64 != 0) marks[count / 64] = word;
 }
 
 /* A bit for each number that is not 0: dni_marks_size(count) words. */
 DNI_TARGET static void DNI_NAME(mark)(const dn_real *from, size_t count, uint64_t *marks) {
-    for (size_t start = 0; start < count; start += 64) {
-        const dn_real *at = from + start;
-        dn_real part[64];
+    for (size_t i = 0, end; i < count; i = end) {
+        end = count - i < 64 ? count : i + 64;
         uint64_t word = 0;
-        if (count - start < 64) { /* the rest, and zeroes */
-            memset(part, 0, sizeof part);
-            memcpy(part, at, (count - start) * sizeof *at);
-            at = part;
-        }
-        for (size_t i = 0; i < 64; i += DNI_LANES)
-            word |= (uint64_t)DNI_MARK(DNI_LOAD(at + i)) << i;
+        for (; i + DNI_LANES <= end; i += DNI_LANES)
+            word |= (uint64_t)DNI_MARK(DNI_LOAD(from + i)) << i % 64;
+        for (; i < end; i++) word |= (uint64_t)(from[i] != 0) << i % 64;
         *marks++ = word;
     }
 }
@@ -1962,8 +1992,19 @@ DNI_TARGET static void DNI_NAME(scale)(dn_real factor, dn_real *numbers, size_t 
     DNI_FOR_EACH(numbers, numbers, count, y = DNI_MUL(DNI_SET(factor), x));
 }
 
-DNI_TARGET static void DNI_NAME(add)(const dn_real *from, dn_real *to, size_t count) {
-    DNI_FOR_EACH(from, to, count, y = DNI_ADD(y, x));
+/* sums[j] += from[0, j], then from[1, j], and so on. */
+DNI_TARGET static void DNI_NAME(add_rows)(const dn_real *from, size_t rows, size_t columns,
+                                          dn_real *sums) {
+    for (size_t j = 0; j < columns; j += DNI_LANES) {
+        const bool whole = columns - j >= DNI_LANES;
+        const unsigned rest = (unsigned)(columns - j);
+        const dn_real *at = from + j;
+        DNI_VECTOR sum = whole ? DNI_LOAD(sums + j) : DNI_LOAD_PART(sums + j, rest);
+        for (size_t r = 0; r < rows; r++, at += columns)
+            sum = DNI_ADD(sum, whole ? DNI_LOAD(at) : DNI_LOAD_PART(at, rest));
+        if (whole) DNI_STORE(sums + j, sum);
+        else DNI_STORE_PART(sums + j, sum, rest);
+    }
 }
 
 DNI_TARGET static void DNI_NAME(multiply)(const dn_real *from, dn_real *to, size_t count) {
@@ -2011,9 +2052,9 @@ DNI_TARGET static void DNI_NAME(activate)(dn_activation f, const dn_real *from, 
 
 DNI_TARGET static void DNI_NAME(activate_backward)(dn_activation f, const dn_real *a_of,
                                                    dn_real *delta, size_t count) {
-#define DNI_ROW(name, text, value, derivative)                      \
-    if (f == name)                                                  \
-        DNI_FOR_EACH(a_of, delta, count, const DNI_VECTOR a = x;    \
+#define DNI_ROW(name, text, value, derivative)                   \
+    if (f == name)                                               \
+        DNI_FOR_EACH(a_of, delta, count, const DNI_VECTOR a = x; \
                      (void)a; y = DNI_MUL(y, derivative));
     DN_ACTIVATIONS(DNI_ROW)
 #undef DNI_ROW
@@ -2159,9 +2200,9 @@ it is the other way about.
 #define DNI_STORE_LAST(p, v) DNI_STORE(p, v)
 #endif
 
-#define DNI_START(r, v)                                                                       \
+#define DNI_START(r, v) \
     DNI_VECTOR c##r##v = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride + v * DNI_LANES);
-#define DNI_START_LAST(r, v)                                                                  \
+#define DNI_START_LAST(r, v) \
     DNI_VECTOR c##r##v = zero ? DNI_SET(0) : DNI_LOAD_LAST(c + r * c_stride + v * DNI_LANES);
 #define DNI_READ(r, v) const DNI_VECTOR b##v = DNI_LOAD(b + v * DNI_LANES);
 #define DNI_STEP(r, v) c##r##v = DNI_FMA(x, b##v, c##r##v);
@@ -2172,20 +2213,20 @@ it is the other way about.
 #define DNI_VECTORS_2(DO, LAST, r) DO(r, 0) LAST(r, 1)
 #define DNI_VECTORS_3(DO, LAST, r) DO(r, 0) DO(r, 1) LAST(r, 2)
 #define DNI_VECTORS_4(DO, LAST, r) DO(r, 0) DO(r, 1) DO(r, 2) LAST(r, 3)
-#define DNI_VECTORS_8(DO, LAST, r)                                                            \
+#define DNI_VECTORS_8(DO, LAST, r) \
     DO(r, 0) DO(r, 1) DO(r, 2) DO(r, 3) DO(r, 4) DO(r, 5) DO(r, 6) LAST(r, 7)
 
 #define DNI_ROW_START(r, VECTORS) VECTORS(DNI_START, DNI_START_LAST, r)
-#define DNI_ROW_STEP(r, VECTORS)                                                              \
-    {                                                                                         \
-        const DNI_VECTOR x = DNI_SET(at[r * a_row]);                                          \
-        VECTORS(DNI_STEP, DNI_STEP, r)                                                        \
+#define DNI_ROW_STEP(r, VECTORS)                     \
+    {                                                \
+        const DNI_VECTOR x = DNI_SET(at[r * a_row]); \
+        VECTORS(DNI_STEP, DNI_STEP, r)               \
     }
 #define DNI_ROW_END(r, VECTORS) VECTORS(DNI_END, DNI_END_LAST, r)
 #define DNI_ROWS_1(DO, VECTORS) DO(0, VECTORS)
 #define DNI_ROWS_4(DO, VECTORS) DO(0, VECTORS) DO(1, VECTORS) DO(2, VECTORS) DO(3, VECTORS)
-#define DNI_ROWS_8(DO, VECTORS)                                                               \
-    DO(0, VECTORS) DO(1, VECTORS) DO(2, VECTORS) DO(3, VECTORS)                               \
+#define DNI_ROWS_8(DO, VECTORS)                                 \
+    DO(0, VECTORS) DO(1, VECTORS) DO(2, VECTORS) DO(3, VECTORS) \
     DO(4, VECTORS) DO(5, VECTORS) DO(6, VECTORS) DO(7, VECTORS)
 
 /*
@@ -2194,29 +2235,29 @@ With `active`, only those values of the index whose bit is set: see below. (Ther
 each case: one that asked in every turn would have more instructions than a processor starts while
 AVX2's multiply-adds take their time.)
 */
-#define DNI_DEFINE_TILE(rows, vectors)                                                        \
-    DNI_TARGET static void DNI_NAME(DNI_JOIN(tile_##rows##x, vectors))(                       \
-        size_t k, const uint64_t *active, const dn_real *a, size_t a_row, size_t a_column,    \
-        const dn_real *b_start, size_t b_row, dn_real *c, size_t c_stride, unsigned last,     \
-        bool zero) {                                                                          \
-        const dn_real *at = a, *b = b_start;                                                  \
-        DNI_ROWS_##rows(DNI_ROW_START, DNI_VECTORS_##vectors)                                 \
-        if (active == NULL)                                                                   \
-            for (size_t i = 0; i < k; i++, at += a_column, b += b_row) {                      \
-                DNI_VECTORS_##vectors(DNI_READ, DNI_READ, 0)                                  \
-                DNI_ROWS_##rows(DNI_ROW_STEP, DNI_VECTORS_##vectors)                          \
-            }                                                                                 \
-        else                                                                                  \
-            for (size_t start = 0; start < k; start += 64)                                    \
-                for (uint64_t bits = *active++; bits != 0; bits &= bits - 1) {                \
-                    const size_t i = start + dni_lowest(bits);                                \
-                    at = a + i * a_column;                                                    \
-                    b = b_start + i * b_row;                                                  \
-                    DNI_VECTORS_##vectors(DNI_READ, DNI_READ, 0)                              \
-                    DNI_ROWS_##rows(DNI_ROW_STEP, DNI_VECTORS_##vectors)                      \
-                }                                                                             \
-        DNI_ROWS_##rows(DNI_ROW_END, DNI_VECTORS_##vectors)                                   \
-        (void)a_row, (void)c_stride, (void)last;                                              \
+#define DNI_DEFINE_TILE(rows, vectors)                                                     \
+    DNI_TARGET static void DNI_NAME(DNI_JOIN(tile_##rows##x, vectors))(                    \
+        size_t k, const uint64_t *active, const dn_real *a, size_t a_row, size_t a_column, \
+        const dn_real *b_start, size_t b_row, dn_real *c, size_t c_stride, unsigned last,  \
+        bool zero) {                                                                       \
+        const dn_real *at = a, *b = b_start;                                               \
+        DNI_ROWS_##rows(DNI_ROW_START, DNI_VECTORS_##vectors)                              \
+        if (active == NULL)                                                                \
+            for (size_t i = 0; i < k; i++, at += a_column, b += b_row) {                   \
+                DNI_VECTORS_##vectors(DNI_READ, DNI_READ, 0)                               \
+                DNI_ROWS_##rows(DNI_ROW_STEP, DNI_VECTORS_##vectors)                       \
+            }                                                                              \
+        else                                                                               \
+            for (size_t start = 0; start < k; start += 64)                                 \
+                for (uint64_t bits = *active++; bits != 0; bits &= bits - 1) {             \
+                    const size_t i = start + dni_lowest(bits);                             \
+                    at = a + i * a_column;                                                 \
+                    b = b_start + i * b_row;                                               \
+                    DNI_VECTORS_##vectors(DNI_READ, DNI_READ, 0)                           \
+                    DNI_ROWS_##rows(DNI_ROW_STEP, DNI_VECTORS_##vectors)                   \
+                }                                                                          \
+        DNI_ROWS_##rows(DNI_ROW_END, DNI_VECTORS_##vectors)                                \
+        (void)a_row, (void)c_stride, (void)last;                                           \
     }
 #if DNI_TILE_VECTORS == 4
 DNI_DEFINE_TILE(4, 4)
@@ -2271,15 +2312,16 @@ seen where it is left out.
 ### Cache blocks
 
 A tile reads its part of b, a *panel* of up to four vectors, again for every 4 rows. It should come
-from a near cache each time, so that k is cut into blocks of 256, or of more where the panel is
-narrower (longer sums go through memory in between, which changes no bit). Then there are two
-ways to walk through the tiles:
+from a near cache each time, so that k is cut into blocks (longer sums go through memory in between,
+which changes no bit). The deeper the blocks, the less often is c read and written; the
+limit is a panel of 96 KB, 384 values of k for 64 columns. Then there are two ways to walk through
+the tiles:
 
 - If the block of b fits into the second cache (it is then read where it is), row by row: c
   is read and written in the order of memory. So is the weight gradient of a small batch.
 - Otherwise panel by panel: each is used for all rows of a before the next one. For many rows it is
   worth copying the panel (*packing*) into an array of its own, where its rows lie behind each
-  other; for few it is not.
+  other; for few it is not. The rows of c lie far apart then, and are called for one tile ahead.
 
 Packing also serves columns that do not fill a vector (the rest is zero), and a transposed b.
 */
@@ -2295,13 +2337,22 @@ typedef struct DNI_NAME(block) {
     dn_real *c;
     size_t c_row, c_column; /* strides of c */
     bool zero;              /* start from zero, not from c */
-    const uint64_t *active; /* [rows / 4, DNI_WORDS], or NULL: every k counts */
+    const uint64_t *active; /* [rows / 4, dni_marks_size(k)], or NULL: every k counts */
 } DNI_NAME(block);
 
-/* How many values of k a block has: 256, or more where a panel of c is narrower than others. */
-static size_t DNI_NAME(depth)(size_t n) {
+/*
+How many values of k a block has: what a panel and the bits have room for, in even blocks; and 256
+for a transposed a, in which each k is another line of the cache, and for a single row, which
+arrives while its first part is multiplied.
+*/
+static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a, bool looks) {
     const size_t vectors = (n + DNI_LANES - 1) / DNI_LANES, most = DNI_TILE_VECTORS;
-    return DNI_DEPTH * most / (vectors < most ? vectors : most);
+    size_t room = DNI_PACKED / ((vectors < most ? vectors : most) * DNI_LANES) / 64 * 64;
+    if (room > 1024) room = 1024;
+    if (a->column_stride != 1 || m == 1) room = 256;
+    if (k <= room) return k > 0 ? k : 1;
+    const size_t blocks = (k + room - 1) / room, even = (k + blocks - 1) / blocks;
+    return looks ? (even + 63) / 64 * 64 : even; /* a block begins with a word of bits */
 }
 
 /*
@@ -2310,12 +2361,13 @@ other in memory, as samples do: their marks are put together.
 */
 DNI_TARGET static void DNI_NAME(active_in_rows)(size_t m, size_t k, dni_factor a,
                                                 uint64_t *active) {
-    for (size_t row = 0; row < m; row++, active += row % 4 == 0 ? DNI_WORDS : 0) {
-        uint64_t own[DNI_WORDS];
+    const size_t words = dni_marks_size(k);
+    for (size_t row = 0; row < m; row++, active += row % 4 == 0 ? words : 0) {
+        uint64_t own[1024 / 64];
         const uint64_t *marks = own;
         if (a.marks != NULL) marks = a.marks + row * a.marks_stride + a.first_mark / 64;
         else DNI_NAME(mark)(a.data + row * a.row_stride, k, own);
-        for (size_t i = 0; 64 * i < k; i++)
+        for (size_t i = 0; i < words; i++)
             active[i] = (row % 4 == 0 ? 0 : active[i]) | marks[i];
     }
 }
@@ -2335,13 +2387,18 @@ turned, so that the bytes of the same four rows come together in a word.
 DNI_TARGET static void DNI_NAME(active_in_columns)(size_t m, size_t k, dni_factor a,
                                                    uint64_t *active) {
     const uint64_t low = 0x0f0f0f0f0f0f0f0fu;
-    const size_t first = a.first_mark, end = first + m;
+    const size_t first = a.first_mark, end = first + m, words = dni_marks_size(k);
     for (size_t place = first / 64; 64 * place < end; place++) /* of the 64 rows in their words */
         for (size_t start = 0; start < k; start += 64) {
+            const uint64_t *marks = a.marks + start * a.marks_stride + place;
+            size_t stride = a.marks_stride;
+            uint64_t rest[64] = {0};
+            for (size_t i = 0; k - start < 64 && i < k - start; i++) rest[i] = marks[i * stride];
+            if (k - start < 64) marks = rest, stride = 1;
             uint64_t even[8], odd[8]; /* [8 values of k], of 4 rows each */
-            for (size_t i = 0; i < 8; i++) {
-                const uint64_t first_four = dni_answers(a, place, start + 8 * i, k);
-                const uint64_t second_four = dni_answers(a, place, start + 8 * i + 4, k);
+            for (size_t i = 0; i < 8; i++, marks += 8 * stride) {
+                const uint64_t first_four = dni_answers(marks, stride);
+                const uint64_t second_four = dni_answers(marks + 4 * stride, stride);
                 even[i] = (first_four & low) | (second_four & low) << 4;
                 odd[i] = (first_four >> 4 & low) | (second_four & ~low);
             }
@@ -2350,9 +2407,9 @@ DNI_TARGET static void DNI_NAME(active_in_columns)(size_t m, size_t k, dni_facto
             for (size_t i = 0; i < 8; i++) {
                 const size_t row = 64 * place + 8 * i;
                 if (row < first || row >= end) continue;
-                uint64_t *at = active + (row - first) / 4 * DNI_WORDS + start / 64;
+                uint64_t *at = active + (row - first) / 4 * words + start / 64;
                 at[0] = even[i];
-                if (row + 4 < end) at[DNI_WORDS] = odd[i];
+                if (row + 4 < end) at[words] = odd[i];
             }
         }
 }
@@ -2366,33 +2423,39 @@ behind the other; what is missing to a full vector becomes 0, and the tile need 
 DNI_TARGET static void DNI_NAME(pack)(size_t k, size_t columns, size_t width, dni_factor b,
                                       dn_real *packed) {
     if (b.column_stride == 1) {
-        for (size_t i = 0; i < k; i++, packed += width) {
-            const dn_real *from = b.data + i * b.row_stride;
-            for (size_t j = 0; j < width; j += DNI_LANES)
-                DNI_STORE(packed + j, columns - j >= DNI_LANES
-                                          ? DNI_LOAD(from + j)
-                                          : DNI_LOAD_PART(from + j, (unsigned)(columns - j)));
+        const unsigned rest = (unsigned)(columns % DNI_LANES);
+        for (size_t i = 0; i < k; i++, packed += width, b.data += b.row_stride) {
+            size_t j = 0;
+            for (; j + DNI_LANES <= columns; j += DNI_LANES)
+                DNI_STORE(packed + j, DNI_LOAD(b.data + j));
+            if (rest > 0) DNI_STORE(packed + j, DNI_LOAD_PART(b.data + j, rest));
         }
         return;
     }
     if (columns < width) memset(packed, 0, k * width * sizeof *packed);
-    for (size_t j = 0; j < columns; j++)
-        for (size_t i = 0; i < k; i++)
-            packed[i * width + j] = b.data[i * b.row_stride + j * b.column_stride];
+    dni_transpose(b.data, b.column_stride, columns, k, packed, width);
 }
 
 /*
-At most 8 rows over `k` values of the index: as many tiles as it takes. 7 rows are a tile of 4 and
-three of 1, which wait for their sums. (A batch of 32 or 128 never sees them.)
+Some rows over `k` values of the index: as many tiles as it takes. 7 rows are a tile of 4 and
+three of 1, which wait for their sums. (A batch of 32 or 128 never sees them.) Of rows where nothing
+is to be done, as of pixels at the edge, not even c is read; the last ones are not asked, since for
+four rows alone the caller has.
 */
 DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
                                       const uint64_t *active, const dn_real *a, size_t a_row,
                                       size_t a_column, const dn_real *b, size_t b_row, dn_real *c,
                                       size_t c_row, unsigned last, bool zero) {
-#define DNI_TILES(count, width)                                                               \
-    for (; rows >= count; rows -= count, a += count * a_row, c += count * c_row)              \
-        DNI_NAME(DNI_JOIN(tile_##count##x, width))(k, active, a, a_row, a_column, b, b_row, c,\
-                                                   c_row, last, zero);
+#define DNI_TILES(count, width)                                                          \
+    for (; rows >= count; rows -= count, a += count * a_row, c += count * c_row) {       \
+        if (active == NULL && rows >= 2 * count)                                         \
+            for (size_t r = count; r < 2 * count; r++)                                   \
+                dni_prefetch(c + r * c_row, width * sizeof(DNI_VECTOR));                 \
+        if (active == NULL || zero || rows == count || !dni_is_idle(active, k))          \
+            DNI_NAME(DNI_JOIN(tile_##count##x, width))(k, active, a, a_row, a_column, b, \
+                                                       b_row, c, c_row, last, zero);     \
+        if (active != NULL) active += count / 4 * dni_marks_size(k);                     \
+    }
     switch (vectors) {
 #if DNI_TILE_VECTORS == 4
     case 4: DNI_TILES(4, 4) DNI_TILES(1, 4) break;
@@ -2408,71 +2471,48 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
 }
 
 /*
-The next function does one cell of the output: 8 rows from `row`, or 4 if zeroes are left out, and a
-panel of `columns` columns from `column`. If nothing is to be done for them, as for pixels at the
-edge, not even c is read. Where c is transposed the tile works on a copy of its part of c; and where
-the columns do not fill the vectors, unless there are masks for the last of them, as AVX-512 has.
-(Masks for b, too, would save its packing, but cost three percent: they are loads in each step of
-the inner loop.)
-(The tile gets its numbers one by one. A structure would be copied to the stack in larger pieces
-than it was written in, for which the processor waits until all stores before have reached the
-cache: with two threads, whose caches take lines from each other, an eighth of all time.)
+The next function does some rows of a panel, of `columns` columns from `column`. Where c is
+transposed the tiles work on a copy of their part of it; and where the columns do not fill the
+vectors, unless there are masks for the last of them, as AVX-512 has. (Masks for b, too, would save
+its packing, but cost three percent: they are loads in each step of the inner loop. The tiles get
+their numbers one by one because a structure would be copied to the stack in larger pieces than
+it was written in, for which the processor waits until all stores before have reached the cache:
+with two threads, whose caches take lines from each other, an eighth of all time.)
 */
-DNI_TARGET static void DNI_NAME(cell)(const DNI_NAME(block) *block, size_t m, size_t row,
-                                      size_t column, size_t columns, const dn_real *b,
-                                      size_t b_row) {
-    const size_t most = block->active != NULL ? 4 : 8;
-    const size_t rows = m - row < most ? m - row : most;
+DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t row, size_t end,
+                                       size_t column, size_t columns, const dn_real *b,
+                                       size_t b_row) {
     const size_t vectors = (columns + DNI_LANES - 1) / DNI_LANES, width = vectors * DNI_LANES;
     const unsigned last = (unsigned)(columns + DNI_LANES - width); /* lanes of the last vector */
     const size_t k = block->k;
     const size_t a_row = block->a.row_stride, a_column = block->a.column_stride;
-    const dn_real *a = block->a.data + row * a_row;
-    const uint64_t *active = NULL;
-    if (block->active != NULL) {
-        uint64_t any = 0;
-        active = block->active + row / 4 * DNI_WORDS;
-        for (size_t i = 0; 64 * i < k; i++) any |= active[i];
-        if (any == 0 && !block->zero) return;
-    }
-    dn_real *c = block->c + row * block->c_row + column * block->c_column;
-    if (block->c_column == 1 && (DNI_TILE_MASKS || columns == width)) {
-        DNI_NAME(rows)(rows, vectors, k, active, a, a_row, a_column, b, b_row, c, block->c_row,
-                       last, block->zero);
-        return;
-    }
-    dn_real copy[8 * DNI_NAME(panel)];
-    const dni_factor before = {c, block->c_row, block->c_column, NULL, 0, 0};
-    if (!block->zero) DNI_NAME(pack)(rows, columns, width, before, copy);
-    DNI_NAME(rows)(rows, vectors, k, active, a, a_row, a_column, b, b_row, copy, width,
-                   last, block->zero);
-    if (block->c_column == 1) {
-        for (size_t r = 0; r < rows; r++, c += block->c_row)
+    const bool copies = block->c_column != 1 || (columns < width && !DNI_TILE_MASKS);
+    const size_t most = !copies ? end - row : block->active != NULL ? 4 : 8;
+    for (size_t rows; row < end; row += rows) {
+        rows = end - row < most ? end - row : most;
+        const dn_real *a = block->a.data + row * a_row;
+        const uint64_t *active = NULL;
+        if (block->active != NULL) active = block->active + row / 4 * dni_marks_size(k);
+        dn_real *c = block->c + row * block->c_row + column * block->c_column;
+        if (!copies) {
+            DNI_NAME(rows)(rows, vectors, k, active, a, a_row, a_column, b, b_row, c,
+                           block->c_row, last, block->zero);
+            continue;
+        }
+        if (active != NULL && !block->zero && dni_is_idle(active, k)) continue;
+        dn_real copy[8 * DNI_NAME(panel)];
+        const dni_factor before = {c, block->c_row, block->c_column, NULL, 0, 0};
+        if (!block->zero) DNI_NAME(pack)(rows, columns, width, before, copy);
+        DNI_NAME(rows)(rows, vectors, k, active, a, a_row, a_column, b, b_row, copy, width, last,
+                       block->zero);
+        if (block->c_column != 1) dni_transpose(copy, width, rows, columns, c, block->c_column);
+        for (size_t r = 0; block->c_column == 1 && r < rows; r++, c += block->c_row)
             for (size_t j = 0; j < columns; j += DNI_LANES) {
                 const DNI_VECTOR sums = DNI_LOAD(copy + r * width + j);
                 if (columns - j >= DNI_LANES) DNI_STORE(c + j, sums);
                 else DNI_STORE_PART(c + j, sums, (unsigned)(columns - j));
             }
-        return;
     }
-    if (rows == 8 && block->c_row == 1) { /* a transposed c: eight neighbours at a time */
-        for (size_t j = 0; j < columns; j++) {
-            dn_real *to = c + j * block->c_column;
-            const dn_real *from = copy + j;
-            to[0] = from[0];
-            to[1] = from[width];
-            to[2] = from[2 * width];
-            to[3] = from[3 * width];
-            to[4] = from[4 * width];
-            to[5] = from[5 * width];
-            to[6] = from[6 * width];
-            to[7] = from[7 * width];
-        }
-        return;
-    }
-    for (size_t j = 0; j < columns; j++)
-        for (size_t r = 0; r < rows; r++)
-            c[r * block->c_row + j * block->c_column] = copy[r * width + j];
 }
 
 /*
@@ -2515,51 +2555,55 @@ even as whole vectors can be: 1000 columns are 63 vectors, 15 panels of four and
 last vector is half full: it is packed and filled with zeroes.
 */
 DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, size_t m, size_t n) {
-    dn_real packed[(size_t)DNI_DEPTH * DNI_NAME(panel)];
-    const bool rows_lie_apart = block->b.column_stride != 1;
-    const bool by_rows = !rows_lie_apart && block->k * n <= DNI_NAME(cached);
-    const size_t tall = block->active != NULL ? 4 : 8, lanes = DNI_LANES;
-    const size_t vectors = (n + lanes - 1) / lanes;
+    dn_real packed[DNI_PACKED];
+    const bool lie_apart = block->b.column_stride != 1;
+    const bool fits = !lie_apart && block->k * n <= DNI_NAME(cached);
+    const size_t lanes = DNI_LANES, vectors = (n + lanes - 1) / lanes;
     const size_t panels = (vectors + DNI_TILE_VECTORS - 1) / DNI_TILE_VECTORS;
     const size_t width_of_all = vectors / panels * lanes, wider = vectors % panels;
-    if (m == 1 && !rows_lie_apart && block->c_column == 1) {
+    if (m == 1 && !lie_apart && block->c_column == 1) {
         DNI_NAME(one_row)(block, n);
         return;
     }
     /* row by row, the last panel packed at the first of them; or panel by panel */
-    for (size_t top = 0; top < m; top += by_rows ? tall : m)
+    const bool by_rows = fits && panels > 1;
+    const size_t tall = !by_rows ? m : block->active != NULL ? 4 : 8;
+    for (size_t top = 0; top < m; top += tall) {
+        const bool idle = by_rows && block->active != NULL && !block->zero &&
+                          dni_is_idle(block->active + top / 4 * dni_marks_size(block->k), block->k);
         for (size_t panel = 0, start = 0, width; panel < panels; panel++, start += width) {
             width = width_of_all + (panel < wider ? lanes : 0);
             const size_t columns = width < n - start ? width : n - start;
-            const bool packs = columns < width || (!by_rows && (rows_lie_apart || m > 64));
+            const bool packs = columns < width || lie_apart || (!fits && m > 64);
             dni_factor b = block->b;
             b.data += start * b.column_stride;
             if (packs && top == 0) DNI_NAME(pack)(block->k, columns, width, b, packed);
-            for (size_t row = top; row < (by_rows ? top + 1 : m); row += tall)
-                DNI_NAME(cell)(block, m, row, start, columns, packs ? packed : b.data,
-                               packs ? width : b.row_stride);
+            if (idle) continue;
+            DNI_NAME(cells)(block, top, m - top < tall ? m : top + tall, start, columns,
+                            packs ? packed : b.data, packs ? width : b.row_stride);
         }
+    }
 }
 
 /*
-One thread's share of a product: block after block of k, for at most 1024 rows at a time,
-so that the bits have a place of fixed size on the stack (32 KB; the packed panel has up to 64).
-Only the first block of k may start from zero; the others add to what the block before has left in
-c. A sum of 784 terms is thus stored and loaded three times on its way, which rounds nothing: it
-is a `dn_real` in the register as it is in memory.
+One thread's share of a product: block after block of k. The bits have a place of fixed size on the
+stack, for 256 rows where k is 1024 (8 KB; the packed panel has 96). Only the first block of k may
+start from zero; the others add to what the block before has left in c. A sum of 784 terms is thus
+stored and loaded on its way, which rounds nothing: it is a `dn_real` in the register as it is
+in memory.
 */
 DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b,
                                        dn_real *c, size_t c_row, size_t c_column, bool add,
                                        bool look_for_zeroes) {
-    uint64_t active[DNI_ROWS / 4 * DNI_WORDS];
+    uint64_t active[DNI_WORDS];
     if (m == 0 || n == 0) return;
-    const size_t room = DNI_NAME(depth)(n);
     const bool looks = look_for_zeroes && a.row_stride != a.column_stride && /* which way? */
                        (a.marks != NULL || a.column_stride == 1);
-    const size_t depth = looks ? room / 64 * 64 : room;
-    for (size_t row = 0; row < m; row += DNI_ROWS)
+    const size_t depth = DNI_NAME(depth)(m, n, k, &a, looks);
+    const size_t most = looks ? DNI_WORDS / 2 / dni_marks_size(depth) * 8 : m;
+    for (size_t row = 0; row < m; row += most)
         for (size_t start = 0; start == 0 || start < k; start += depth) {
-            const size_t rows = m - row < DNI_ROWS ? m - row : (size_t)DNI_ROWS;
+            const size_t rows = m - row < most ? m - row : most;
             DNI_NAME(block) block;
             block.k = k - start < depth ? k - start : depth;
             block.a = dni_from(a, row, start);
@@ -2636,7 +2680,7 @@ DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_facto
 
 static const dni_arithmetic DNI_NAME(arithmetic) = {
     DNI_TEXT(DNI_INSTANCE), DNI_NAME(divide_bytes), DNI_NAME(mark), DNI_NAME(scale),
-    DNI_NAME(add),          DNI_NAME(multiply),     DNI_NAME(penalize), DNI_NAME(exponentials),
+    DNI_NAME(add_rows),     DNI_NAME(multiply),     DNI_NAME(penalize), DNI_NAME(exponentials),
     DNI_NAME(logarithm),    DNI_NAME(activate),     DNI_NAME(activate_backward),
     DNI_NAME(update),       DNI_NAME(product)};
 
@@ -2799,29 +2843,29 @@ the processor has them.
 #define DNI_MIN(a, b) DNI_256(min)(a, b)
 #define DNI_IF_POSITIVE(v, a, b) DNI_256(blendv)(b, a, DNI_256(cmp)(v, DNI_SET(0), _CMP_GT_OQ))
 #define DNI_ABSOLUTE(v) DNI_256(andnot)(DNI_SET((dn_real)-0.0), v)
-#define DNI_MARK(v)                                                                           \
+#define DNI_MARK(v) \
     ((unsigned)DNI_256(movemask)(DNI_256(cmp)(v, DNI_SET(0), _CMP_NEQ_UQ)))
 #if DNI_REAL_IS_DOUBLE
 #define DNI_VECTOR __m256d
 #define DNI_LANES 4
-#define DNI_MASK(n)                                                                           \
+#define DNI_MASK(n) \
     _mm256_cmpgt_epi64(_mm256_set1_epi64x((long long)(n)), _mm256_setr_epi64x(0, 1, 2, 3))
-#define DNI_BYTES(p)                                                                          \
+#define DNI_BYTES(p) \
     _mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_cvtsi32_si128((int)dni_four_bytes(p))))
-#define DNI_POWER(n)                                                                          \
-    _mm256_castsi256_pd(_mm256_slli_epi64(                                                    \
-        _mm256_add_epi64(_mm256_castpd_si256(DNI_ADD(n, DNI_SET(6755399441055744.0))),        \
+#define DNI_POWER(n)                                                                   \
+    _mm256_castsi256_pd(_mm256_slli_epi64(                                             \
+        _mm256_add_epi64(_mm256_castpd_si256(DNI_ADD(n, DNI_SET(6755399441055744.0))), \
                          _mm256_set1_epi64x(1023)), 52))
 #else
 #define DNI_VECTOR __m256
 #define DNI_LANES 8
-#define DNI_MASK(n)                                                                           \
+#define DNI_MASK(n) \
     _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
-#define DNI_BYTES(p)                                                                          \
+#define DNI_BYTES(p) \
     _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
-#define DNI_POWER(n)                                                                          \
-    _mm256_castsi256_ps(_mm256_slli_epi32(                                                    \
-        _mm256_add_epi32(_mm256_castps_si256(DNI_ADD(n, DNI_SET(12582912.0f))),               \
+#define DNI_POWER(n)                                                            \
+    _mm256_castsi256_ps(_mm256_slli_epi32(                                      \
+        _mm256_add_epi32(_mm256_castps_si256(DNI_ADD(n, DNI_SET(12582912.0f))), \
                          _mm256_set1_epi32(127)), 23))
 #endif
 
@@ -2858,26 +2902,26 @@ DNI_TARGET static inline void dni_avx2_store_part(dn_real *p, DNI_VECTOR v, unsi
 #define DNI_LANES 8
 #define DNI_MARK(v) ((unsigned)_mm512_cmp_pd_mask(v, DNI_SET(0), _CMP_NEQ_UQ))
 #define DNI_MASK(n) ((__mmask8)((1u << (n)) - 1))
-#define DNI_BYTES(p)                                                                          \
+#define DNI_BYTES(p) \
     _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
-#define DNI_IF_POSITIVE(v, a, b)                                                              \
+#define DNI_IF_POSITIVE(v, a, b) \
     _mm512_mask_blend_pd(_mm512_cmp_pd_mask(v, DNI_SET(0), _CMP_GT_OQ), b, a)
-#define DNI_POWER(n)                                                                          \
-    _mm512_castsi512_pd(_mm512_slli_epi64(                                                    \
-        _mm512_add_epi64(_mm512_castpd_si512(DNI_ADD(n, DNI_SET(6755399441055744.0))),        \
+#define DNI_POWER(n)                                                                   \
+    _mm512_castsi512_pd(_mm512_slli_epi64(                                             \
+        _mm512_add_epi64(_mm512_castpd_si512(DNI_ADD(n, DNI_SET(6755399441055744.0))), \
                          _mm512_set1_epi64(1023)), 52))
 #else
 #define DNI_VECTOR __m512
 #define DNI_LANES 16
 #define DNI_MARK(v) ((unsigned)_mm512_cmp_ps_mask(v, DNI_SET(0), _CMP_NEQ_UQ))
 #define DNI_MASK(n) ((__mmask16)((1u << (n)) - 1))
-#define DNI_BYTES(p)                                                                          \
+#define DNI_BYTES(p) \
     _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
-#define DNI_IF_POSITIVE(v, a, b)                                                              \
+#define DNI_IF_POSITIVE(v, a, b) \
     _mm512_mask_blend_ps(_mm512_cmp_ps_mask(v, DNI_SET(0), _CMP_GT_OQ), b, a)
-#define DNI_POWER(n)                                                                          \
-    _mm512_castsi512_ps(_mm512_slli_epi32(                                                    \
-        _mm512_add_epi32(_mm512_castps_si512(DNI_ADD(n, DNI_SET(12582912.0f))),               \
+#define DNI_POWER(n)                                                            \
+    _mm512_castsi512_ps(_mm512_slli_epi32(                                      \
+        _mm512_add_epi32(_mm512_castps_si512(DNI_ADD(n, DNI_SET(12582912.0f))), \
                          _mm512_set1_epi32(127)), 23))
 #endif
 #include DN_FILE
@@ -2897,21 +2941,21 @@ so that it is made of a comparison and a choice.
 #define DNI_LANES 2
 #define DNI_BYTES(p) ((float64x2_t){(double)(p)[0], (double)(p)[1]})
 #define DNI_SET(x) vdupq_n_f64(x)
-#define DNI_POWER(n)                                                                          \
-    vreinterpretq_f64_s64(vshlq_n_s64(                                                        \
-        vaddq_s64(vreinterpretq_s64_f64(DNI_ADD(n, DNI_SET(6755399441055744.0))),             \
+#define DNI_POWER(n)                                                              \
+    vreinterpretq_f64_s64(vshlq_n_s64(                                            \
+        vaddq_s64(vreinterpretq_s64_f64(DNI_ADD(n, DNI_SET(6755399441055744.0))), \
                   vdupq_n_s64(1023)), 52))
 #define DNI_MARK(v) ((unsigned)((v)[0] != 0) | (unsigned)((v)[1] != 0) << 1)
 #else
 #define DNI_NEON(word) v##word##q_f32
 #define DNI_VECTOR float32x4_t
 #define DNI_LANES 4
-#define DNI_BYTES(p)                                                                          \
+#define DNI_BYTES(p) \
     vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(dni_four_bytes(p))))))
 #define DNI_SET(x) vdupq_n_f32(x)
-#define DNI_POWER(n)                                                                          \
-    vreinterpretq_f32_s32(vshlq_n_s32(                                                        \
-        vaddq_s32(vreinterpretq_s32_f32(DNI_ADD(n, DNI_SET(12582912.0f))),                    \
+#define DNI_POWER(n)                                                       \
+    vreinterpretq_f32_s32(vshlq_n_s32(                                     \
+        vaddq_s32(vreinterpretq_s32_f32(DNI_ADD(n, DNI_SET(12582912.0f))), \
                   vdupq_n_s32(127)), 23))
 #define DNI_MARK(v) dni_neon_mark(v)
 static inline unsigned dni_neon_mark(float32x4_t v) { /* a place for each lane, then all added */
@@ -4457,11 +4501,6 @@ In the code, the bias gradient is the sum of the rows of dz, added one after the
 weight gradient overwrites what stood in dw; then the penalty is added to it. What is frozen
 gets a gradient of zero, so that the vector holds no old numbers.
 */
-static void dni_add_rows(const dn_real *from, size_t rows, size_t columns, dn_real *sums) {
-    const dni_arithmetic *arithmetic = dni_arithmetic_of_this_machine();
-    for (size_t b = 0; b < rows; b++) arithmetic->add(from + b * columns, sums, columns);
-}
-
 static void dni_dense_backward(const dn_net *net, const dn_layer *layer, const dn_real *inputs,
                                const uint64_t *marks, size_t rows, dn_real *dz, dn_penalty penalty,
                                dn_real *gradient) {
@@ -4478,7 +4517,8 @@ static void dni_dense_backward(const dn_net *net, const dn_layer *layer, const d
                 penalty, net->parameters + layer->weights, dw, in * out);
     }
     memset(dbias, 0, out * sizeof *dbias);
-    if (!layer->freeze_biases) dni_add_rows(dz, rows, out, dbias);
+    if (!layer->freeze_biases)
+        dni_arithmetic_of_this_machine()->add_rows(dz, rows, out, dbias);
 }
 
 /*
@@ -4510,7 +4550,8 @@ static void dni_dense_descend(dn_net *net, const dn_layer *layer, const dn_real 
                      dn_matrix_view(dz, rows, out),
                      dn_matrix_view(net->parameters + layer->weights, in, out), true,
                      layer == net->layers, marks);
-    if (!layer->freeze_biases) dni_add_rows(dz, rows, out, net->parameters + layer->biases);
+    if (!layer->freeze_biases)
+        dni_arithmetic_of_this_machine()->add_rows(dz, rows, out, net->parameters + layer->biases);
 }
 
 /*
@@ -6133,15 +6174,8 @@ one it stops and goes back to them. With a patience of 2:
 | best epoch | 1 | 2 | 2 | 4 | 4 | 4 |
 | epochs since | 0 | 0 | 1 | 0 | 1 | 2: stop |
 
-Three events move this small machine, and nothing else does:
-
-    loss < best loss           remember parameters and epoch
-    epoch - best epoch >= 2    stop, go back to the best
-    epoch = E                  end, go back to the best
-
-An equal loss is not a lower one. The last line matters as well: a training that ends by itself goes
-back too, unless `keep_last` is set. Without patience no parameters are kept, and the net is as its
-last step has left it.
+An equal loss is not a lower one. A training that ends by itself goes back too, unless `keep_last`
+is set. Without patience no parameters are kept, and the net is as its last step has left it.
 
 The net then has the parameters of epoch 4. The validation set has thereby taken part in the
 training: it chose among six nets the one that suits it best. An honest figure comes from a third
@@ -6783,8 +6817,7 @@ static void dni_bits_align(dni_bits *bits) {
 A Huffman code gives symbol s a code word of l(s) bits, and no word is the beginning of
 another: so the words need no separator. A symbol of probability p should have -log2 p bits;
 Huffman's construction comes as near to this as whole bits allow. How the packer found the
-lengths is of no interest to the unpacker. To describe a code, deflate sends the lengths
-alone. Many codes have the same
+lengths does not matter to the unpacker: deflate sends the lengths alone. Many codes have the same
 lengths; sender and receiver mean the *canonical* one, in which the words of one length
 are consecutive numbers in the order of the symbols, and all of them follow those of the
 shorter lengths. With N_l words of length l, the first of each length is
@@ -8451,24 +8484,25 @@ static void dni_gather_values(const dn_dataset *data, const dn_real *row, dn_rea
 }
 
 /*
-In a shuffled order each row lies somewhere else, where no cache has it. While eight rows are
-converted, the next eight are already called for, into the second cache: the first has too few
+In a shuffled order each row lies somewhere else, where no cache has it. While eight rows of bytes
+are converted, the next eight are already called for, into the second cache: the first has too few
 places for requests that are under way. On MNIST that saves half of the time. (Several at once,
-because each has a page of its own to be looked up, and that is done side by side.)
+because each has a page of its own to be looked up, and that is done side by side.) Of the
+longer rows of numbers it is two and two.
 */
-enum { DNI_AHEAD = 8 };
-
 static void dni_gather(void *of, size_t begin, size_t end) {
     const dni_gathering *gathering = (const dni_gathering *)of;
     const dn_dataset *data = gathering->data;
     const uint32_t *samples = gathering->samples;
-    const size_t features = data->features;
+    const size_t features = data->features, ahead = data->bytes != NULL ? 8 : 2;
+    const size_t row_bytes = features * (data->bytes != NULL ? 1 : sizeof(dn_real));
+    const char *rows = data->bytes != NULL ? (const char *)data->bytes : (const char *)data->values;
     for (size_t s = begin; s < end; s++) {
         dn_real table[256], *input = gathering->inputs + s * features;
         const size_t row = dni_row_of(data, samples != NULL ? samples[s] : gathering->first + s);
-        const bool calls = data->bytes != NULL && samples != NULL && (s - begin) % DNI_AHEAD == 0;
-        for (size_t next = s + DNI_AHEAD; calls && next < s + 2 * DNI_AHEAD && next < end; next++)
-            dni_prefetch(data->bytes + dni_row_of(data, samples[next]) * features, features);
+        const bool calls = samples != NULL && (s - begin) % ahead == 0;
+        for (size_t next = s + ahead; calls && next < s + 2 * ahead && next < end; next++)
+            dni_prefetch(rows + dni_row_of(data, samples[next]) * row_bytes, row_bytes);
         uint64_t *marks = gathering->marks;
         if (marks != NULL) marks += s * dni_marks_size(features);
         if (data->bytes != NULL)
@@ -8693,8 +8727,6 @@ $$ q = \operatorname{round}(m / p), \qquad m / p = q + \frac{m - q p}{p} $$
 that of a float never is.)
 
 For example 0.1 is m = 1, e = -1: 1 / 10 rounded is 0.1, as the compiler would have it.
-And 16777217e-1 is 1677721.7, though the float 16777217 does not exist: m stays an integer
-until the division.
 
 One step scales the number `high + low`, of which `low` is the part of a large m that
 a double cannot hold: m has up to 64 bits, a double 53.
@@ -9210,9 +9242,9 @@ its copy of the header; the numbers stay where they are until a layer wants them
 */
 enum { DNI_TENSOR_RANK = 8 };
 
-#define DNI_TENSOR_TYPES(ROW)                                                              \
-    ROW("F32", 4) ROW("F64", 8) ROW("F16", 2) ROW("BF16", 2) ROW("I64", 8) ROW("I32", 4)   \
-    ROW("I16", 2) ROW("I8", 1) ROW("U64", 8) ROW("U32", 4) ROW("U16", 2) ROW("U8", 1)      \
+#define DNI_TENSOR_TYPES(ROW)                                                            \
+    ROW("F32", 4) ROW("F64", 8) ROW("F16", 2) ROW("BF16", 2) ROW("I64", 8) ROW("I32", 4) \
+    ROW("I16", 2) ROW("I8", 1) ROW("U64", 8) ROW("U32", 4) ROW("U16", 2) ROW("U8", 1)    \
     ROW("BOOL", 1) ROW("F8_E4M3", 1) ROW("F8_E5M2", 1)
 
 typedef struct dni_tensor {
@@ -10838,19 +10870,10 @@ disk, the file is renamed, which the system does as a whole or not at all.
 | the power fails | NAME is the old file | NAME is the old file | the old or the new file |
 | another program reads NAME | gets the old file | gets the old file | gets the new file |
 
-*Why this order.* Each step relies on the one before it, and with one left out or moved
-something is lost:
-
-| instead | what a crash may leave |
-|---|---|
-| write over NAME | a file that is half new, and nothing else |
-| remove NAME, then rename | no file of that name, if it comes between the two |
-| rename without fsync | the new name with contents that never reached the disk: 0 bytes |
-| a temporary file in /tmp | rename may fail: it works within one file system only |
-
-File systems differ in the order in which they bring writes and renames to the disk (Pillai et
-al., 2014), so that fsync before rename is the only safe one. A file left behind with `.tmp-` in its
-name is never read by the library and may be deleted.
+*Why this order.* File systems differ in the order in which they bring writes and renames to the
+disk (Pillai et al., 2014): without fsync, the new name may stand for contents that never reached
+it. And rename works within one file system only, so that the temporary file stands beside NAME. One
+that is left behind, with `.tmp-` in its name, is never read by the library and may be deleted.
 
 On POSIX systems this uses `open`, `write` and `fsync`; on Windows the C library's files and
 `MoveFileEx`; elsewhere the C library alone. The temporary name contains the number
