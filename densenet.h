@@ -2448,7 +2448,7 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
                                       size_t c_row, unsigned last, bool zero) {
 #define DNI_TILES(count, width)                                                          \
     for (; rows >= count; rows -= count, a += count * a_row, c += count * c_row) {       \
-        if (active == NULL && rows >= 2 * count)                                         \
+        if (rows >= 2 * count)                                                           \
             for (size_t r = count; r < 2 * count; r++)                                   \
                 dni_prefetch(c + r * c_row, width * sizeof(DNI_VECTOR));                 \
         if (active == NULL || zero || rows == count || !dni_is_idle(active, k))          \
@@ -8484,11 +8484,11 @@ static void dni_gather_values(const dn_dataset *data, const dn_real *row, dn_rea
 }
 
 /*
-In a shuffled order each row lies somewhere else, where no cache has it. While eight rows of bytes
-are converted, the next eight are already called for, into the second cache: the first has too few
-places for requests that are under way. On MNIST that saves half of the time. (Several at once,
-because each has a page of its own to be looked up, and that is done side by side.) Of the
-longer rows of numbers it is two and two.
+In a shuffled order each row lies somewhere else, where no cache has it. So the first eight rows of
+bytes are called for at once, and while eight are converted the next eight, into the second cache:
+the first has too few places for requests that are under way. On MNIST that saves half of the time.
+(Several at once, because each has a page of its own to be looked up, and that is done side by
+side.) Of the longer rows of numbers it is two and two.
 */
 static void dni_gather(void *of, size_t begin, size_t end) {
     const dni_gathering *gathering = (const dni_gathering *)of;
@@ -8501,7 +8501,8 @@ static void dni_gather(void *of, size_t begin, size_t end) {
         dn_real table[256], *input = gathering->inputs + s * features;
         const size_t row = dni_row_of(data, samples != NULL ? samples[s] : gathering->first + s);
         const bool calls = samples != NULL && (s - begin) % ahead == 0;
-        for (size_t next = s + ahead; calls && next < s + 2 * ahead && next < end; next++)
+        size_t next = s == begin ? s : s + ahead;
+        for (; calls && next < s + 2 * ahead && next < end; next++)
             dni_prefetch(rows + dni_row_of(data, samples[next]) * row_bytes, row_bytes);
         uint64_t *marks = gathering->marks;
         if (marks != NULL) marks += s * dni_marks_size(features);
