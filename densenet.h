@@ -2133,10 +2133,10 @@ generation, whose peak in a loop of nothing but multiply-adds was 117, with vect
 
 | product | naive | AVX2 | AVX-512 |
 |---|---|---|---|
-| 1024 x 1024 x 1024 | 0.6 | 99 | 105 |
-| 512 x 784 x 128 | 2.4 | 106 | 113 |
-| 40 x 784 x 1000 | 2.4 | 100 | 110 |
-| 128 x 784 x 10 | 2.5 | 58 | 69 |
+| 1024 x 1024 x 1024 | 0.6 | 103 | 103 |
+| 512 x 784 x 128 | 2.4 | 109 | 112 |
+| 40 x 784 x 1000 | 2.4 | 101 | 108 |
+| 128 x 784 x 10 | 2.5 | 63 | 71 |
 
 The naive lines on the large square are slowest of all, because its columns do not fit the cache:
 point 2. (Portable C comes to 0.8 only, for a program compiled without a processor in mind has to
@@ -2303,7 +2303,7 @@ lowest, whose place one instruction tells. (A list of the places costs more to w
 in the loop. A loop whose end cannot be guessed is no loss here: the processor knows it long
 before it is done with the multiplications.) Marking costs one pass over a, while its bytes are
 made numbers, and serves both products. With as many zeroes as digits have, the forward product of
-40 x 784 x 1000 is 2.3 and the gradient 1.9 times as fast (`make bench` prints both). The hidden
+40 x 784 x 1000 is 2.4 and the gradient 1.9 times as fast (`make bench` prints both). The hidden
 layers are not searched: of four samples, hardly ever do all leave the same unit dark.
 
 Only finite numbers are promised the same result: 0 times infinity or NaN is NaN, and is not
@@ -2313,9 +2313,9 @@ seen where it is left out.
 
 A tile reads its part of b, a *panel* of up to four vectors, again for every 4 rows. It should come
 from a near cache each time, so that k is cut into blocks (longer sums go through memory in between,
-which changes no bit). The deeper the blocks, the less often is c read and written; the
-limit is a panel of 96 KB, 384 values of k for 64 columns. Then there are two ways to walk through
-the tiles:
+which changes no bit). The deeper the blocks, the less often is c read and written; the limit, a
+panel of 96 KB, is set by the stack of a thread, which can be as small as 128 KB. Then there are two
+ways to walk through the tiles:
 
 - If the block of b fits into the second cache (it is then read where it is), row by row: c
   is read and written in the order of memory. So is the weight gradient of a small batch.
