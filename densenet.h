@@ -2351,7 +2351,7 @@ static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a,
     if (room > 1024) room = 1024;
     if (a->column_stride != 1 || m == 1) room = 256;
     if (k <= room) return k > 0 ? k : 1;
-    const size_t blocks = (k + room - 1) / room, even = (k + blocks - 1) / blocks;
+    const size_t passes = (k + room - 1) / room, even = (k + passes - 1) / passes;
     return looks ? (even + 63) / 64 * 64 : even; /* a block begins with a word of bits */
 }
 
