@@ -1719,6 +1719,7 @@ typedef struct dni_arithmetic {
 
 enum {
     DNI_PACKED = 98304 / (int)sizeof(dn_real), /* numbers that a packed panel has room for */
+    DNI_DEEPEST = 1024, /* values of k in a block at most */
     DNI_WORDS = 1024, /* of 64 bits, that say what is not zero */
     DNI_CHUNK = 4096  /* long arrays are dealt out to threads in chunks of so many */
 };
@@ -2348,7 +2349,7 @@ arrives while its first part is multiplied.
 static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a, bool looks) {
     const size_t vectors = (n + DNI_LANES - 1) / DNI_LANES, most = DNI_TILE_VECTORS;
     size_t room = DNI_PACKED / ((vectors < most ? vectors : most) * DNI_LANES) / 64 * 64;
-    if (room > 1024) room = 1024;
+    if (room > DNI_DEEPEST) room = DNI_DEEPEST;
     if (a->column_stride != 1 || m == 1) room = 256;
     if (k <= room) return k > 0 ? k : 1;
     const size_t passes = (k + room - 1) / room, even = (k + passes - 1) / passes;
@@ -2363,7 +2364,7 @@ DNI_TARGET static void DNI_NAME(active_in_rows)(size_t m, size_t k, dni_factor a
                                                 uint64_t *active) {
     const size_t words = dni_marks_size(k);
     for (size_t row = 0; row < m; row++, active += row % 4 == 0 ? words : 0) {
-        uint64_t own[1024 / 64];
+        uint64_t own[DNI_DEEPEST / 64];
         const uint64_t *marks = own;
         if (a.marks != NULL) marks = a.marks + row * a.marks_stride + a.first_mark / 64;
         else DNI_NAME(mark)(a.data + row * a.row_stride, k, own);
@@ -2640,7 +2641,7 @@ out 31 and 32. A product of less than 300,000 multiplications, some five microse
 sooner than two threads have agreed about it. Long arrays, in activations and updates, are dealt out
 in chunks in the same way.
 
-On two cores the large products of the table run 1.9 to 2.0 times as fast.
+On two cores the large products of the table run 1.8 to 2.1 times as fast.
 
 Threads are OpenMP's, which the compiler brings along: with `-fopenmp` the `#pragma` is obeyed,
 without it the compiler does not know it, and the same loop runs in one thread. A product inside
@@ -3033,9 +3034,9 @@ All products of the library go through here. The three uses become one by exchan
 | `DN_A_BT`, the same turned round | b | a, strides exchanged | c, transposed |
 
 The last two lines need a word. The tile wants the rows of its right factor as vectors, but in
-dX = dZ W^T those of the right factor W^T are columns of W. Either W^T is packed, number by
-number: k n of them. Or the whole product is turned round, dX^T = W dZ^T. Then the right factor is
-dZ^T, which is small, and it is the result, of m n numbers, that is written number by number, once
+dX = dZ W^T those of the right factor W^T are columns of W. Either W^T is packed, which
+turns k n numbers. Or the whole product is turned round, dX^T = W dZ^T. Then the right factor is
+dZ^T, which is small, and it is the result, of m n numbers, that is turned, once
 for each block of k. The second is the better way for a small batch behind a large layer; and so
 the two are compared.
 
@@ -3089,7 +3090,7 @@ static void dni_multiply(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c
 #endif
     const dni_arithmetic *arithmetic = dni_arithmetic_of_this_machine();
     dni_factor left = {NULL, 0, 0, NULL, 0, 0}, right = left;
-    const size_t passes = (k + 255) / 256; /* over the result */
+    const size_t passes = (k + 255) / 256; /* over the result, about */
     if (which == DN_A_BT && k > passes * c.rows) { /* turned round */
         left.data = b.data;
         left.row_stride = b.stride;
