@@ -2315,20 +2315,24 @@ seen where it is left out.
 A tile reads its part of b, a *panel* of up to four vectors, again for every 4 rows. It should come
 from a near cache each time, so that k is cut into blocks (longer sums go through memory in between,
 which changes no bit). The deeper the blocks, the less often is c read and written; the limit, a
-panel of 96 KB, is set by the stack of a thread, which can be as small as 128 KB. Then there are two
-ways to walk through the tiles:
+panel of 96 KB, is set by the stack of a thread, which can be as small as 128 KB.
 
-- If the block of b fits into the second cache (it is then read where it is), row by row: c
-  is read and written in the order of memory. So is the weight gradient of a small batch.
-- Otherwise panel by panel: each is used for all rows of a before the next one. For many rows it is
-  worth copying the panel (*packing*) into an array of its own, where its rows lie behind each
-  other; for few it is not. The rows of c lie far apart then, and are called for one tile ahead.
+Each panel is used for all rows of a before the next one, whose rows of c lie far apart and are
+called for one tile ahead. (To go through c in the order of memory instead, with all of b in the
+second cache, seems natural for a weight gradient, where c is large and b is not. It takes 1.1 times
+as long for 784 x 1000 weights, and twice as long where the rows of b are 4096 bytes apart and
+displace each other.)
 
-Packing also serves columns that do not fill a vector (the rest is zero), and a transposed b.
+For many rows it is worth copying the panel (*packing*) into an array of its own, where its rows
+lie behind each other; for few it is not. How many are few? Where zeroes are left out, each row
+of b is used half as often, so that they are twice as many; and where a panel is no whole number of
+cache lines, as AVX2's of 96 bytes, its rows in b begin and end in lines of its neighbours, and
+copying is worth it sooner. Packing also serves columns that do not fill a vector (the rest is
+zero), and a transposed b.
 */
 enum {
     DNI_NAME(panel) = DNI_TILE_VECTORS * DNI_LANES, /* columns of a wide tile */
-    DNI_NAME(cached) = 262144 / (int)sizeof(dn_real) /* numbers that fit into the second cache */
+    DNI_NAME(few) = DNI_NAME(panel) * sizeof(dn_real) % 64 == 0 ? 64 : 24 /* rows: see above */
 };
 
 /* What is the same for all tiles of a block of k. */
@@ -2480,17 +2484,16 @@ their numbers one by one because a structure would be copied to the stack in lar
 it was written in, for which the processor waits until all stores before have reached the cache:
 with two threads, whose caches take lines from each other, an eighth of all time.)
 */
-DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t row, size_t end,
-                                       size_t column, size_t columns, const dn_real *b,
-                                       size_t b_row) {
+DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, size_t column,
+                                       size_t columns, const dn_real *b, size_t b_row) {
     const size_t vectors = (columns + DNI_LANES - 1) / DNI_LANES, width = vectors * DNI_LANES;
     const unsigned last = (unsigned)(columns + DNI_LANES - width); /* lanes of the last vector */
     const size_t k = block->k;
     const size_t a_row = block->a.row_stride, a_column = block->a.column_stride;
     const bool copies = block->c_column != 1 || (columns < width && !DNI_TILE_MASKS);
-    const size_t most = !copies ? end - row : block->active != NULL ? 4 : 8;
-    for (size_t rows; row < end; row += rows) {
-        rows = end - row < most ? end - row : most;
+    const size_t most = !copies ? m : block->active != NULL ? 4 : 8;
+    for (size_t row = 0, rows; row < m; row += rows) {
+        rows = m - row < most ? m - row : most;
         const dn_real *a = block->a.data + row * a_row;
         const uint64_t *active = NULL;
         if (block->active != NULL) active = block->active + row / 4 * dni_marks_size(k);
@@ -2551,38 +2554,30 @@ DNI_TARGET static void DNI_NAME(one_row)(const DNI_NAME(block) *block, size_t n)
 }
 
 /*
-All of c for one block of k, in one of the two orders that are described above. The panels are as
-even as whole vectors can be: 1000 columns are 63 vectors, 15 panels of four and one of three, whose
-last vector is half full: it is packed and filled with zeroes.
+All of c for one block of k, panel by panel. The panels are as even as whole vectors can be: 1000
+columns are 63 vectors, 15 panels of four and one of three, whose last vector is half full: it is
+packed and filled with zeroes.
 */
 DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, size_t m, size_t n) {
     dn_real packed[DNI_PACKED];
     const bool lie_apart = block->b.column_stride != 1;
-    const bool fits = !lie_apart && block->k * n <= DNI_NAME(cached);
     const size_t lanes = DNI_LANES, vectors = (n + lanes - 1) / lanes;
     const size_t panels = (vectors + DNI_TILE_VECTORS - 1) / DNI_TILE_VECTORS;
     const size_t width_of_all = vectors / panels * lanes, wider = vectors % panels;
+    const size_t few = (size_t)DNI_NAME(few) << (block->active != NULL);
     if (m == 1 && !lie_apart && block->c_column == 1) {
         DNI_NAME(one_row)(block, n);
         return;
     }
-    /* row by row, the last panel packed at the first of them; or panel by panel */
-    const bool by_rows = fits && panels > 1;
-    const size_t tall = !by_rows ? m : block->active != NULL ? 4 : 8;
-    for (size_t top = 0; top < m; top += tall) {
-        const bool idle = by_rows && block->active != NULL && !block->zero &&
-                          dni_is_idle(block->active + top / 4 * dni_marks_size(block->k), block->k);
-        for (size_t panel = 0, start = 0, width; panel < panels; panel++, start += width) {
-            width = width_of_all + (panel < wider ? lanes : 0);
-            const size_t columns = width < n - start ? width : n - start;
-            const bool packs = columns < width || lie_apart || (!fits && m > 64);
-            dni_factor b = block->b;
-            b.data += start * b.column_stride;
-            if (packs && top == 0) DNI_NAME(pack)(block->k, columns, width, b, packed);
-            if (idle) continue;
-            DNI_NAME(cells)(block, top, m - top < tall ? m : top + tall, start, columns,
-                            packs ? packed : b.data, packs ? width : b.row_stride);
-        }
+    for (size_t panel = 0, start = 0, width; panel < panels; panel++, start += width) {
+        width = width_of_all + (panel < wider ? lanes : 0);
+        const size_t columns = width < n - start ? width : n - start;
+        const bool packs = columns < width || lie_apart || m > few;
+        dni_factor b = block->b;
+        b.data += start * b.column_stride;
+        if (packs) DNI_NAME(pack)(block->k, columns, width, b, packed);
+        DNI_NAME(cells)(block, m, start, columns, packs ? packed : b.data,
+                        packs ? width : b.row_stride);
     }
 }
 
