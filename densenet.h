@@ -1721,6 +1721,7 @@ enum {
     DNI_PACKED = 98304 / (int)sizeof(dn_real), /* numbers that a packed panel has room for */
     DNI_DEEPEST = 1024, /* values of k in a block at most */
     DNI_WORDS = 1024, /* of 64 bits, that say what is not zero */
+    DNI_FEW_WORDS = 4, /* the same for a single row, in parts */
     DNI_CHUNK = 4096  /* long arrays are dealt out to threads in chunks of so many */
 };
 
@@ -2347,14 +2348,13 @@ typedef struct DNI_NAME(block) {
 
 /*
 How many values of k a block has: what a panel and the bits have room for, in even blocks; and 256
-for a transposed a, in which each k is another line of the cache, and for a single row, which
-arrives while its first part is multiplied.
+for a transposed a, in which each k is another line of the cache.
 */
-static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a, bool looks) {
+static size_t DNI_NAME(depth)(size_t n, size_t k, const dni_factor *a, bool looks) {
     const size_t vectors = (n + DNI_LANES - 1) / DNI_LANES, most = DNI_TILE_VECTORS;
     size_t room = DNI_PACKED / ((vectors < most ? vectors : most) * DNI_LANES) / 64 * 64;
     if (room > DNI_DEEPEST) room = DNI_DEEPEST;
-    if (a->column_stride != 1 || m == 1) room = 256;
+    if (a->column_stride != 1) room = 256;
     if (k <= room) return k > 0 ? k : 1;
     const size_t passes = (k + room - 1) / room, even = (k + passes - 1) / passes;
     return looks ? (even + 63) / 64 * 64 : even; /* a block begins with a word of bits */
@@ -2523,31 +2523,29 @@ DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, s
 A single sample is a case of its own. Its product reads each weight once and uses it once, so that
 what counts is to keep the loads going: eight vectors of a row of weights at a time, which gives
 eight sums side by side. Of a digit only the rows of its lit pixels are read, a fifth of 784 x 128
-weights: the whole prediction takes 1.3 microseconds where reading all weights once would take 3.5
-(I2 of `make bench`); 0.7 of them are the reading. (The sample itself comes from far away:
-`dn_predict` calls for it first of all.)
+weights: the whole prediction takes 1.2 microseconds where reading all weights once would take 3.5
+(I2 of `make bench`); 0.7 of them are the reading. The sample itself comes from far away:
+`dn_predict` calls for it first of all, and its parts of 256 arrive while others are multiplied.
 */
-DNI_TARGET static void DNI_NAME(one_row)(const DNI_NAME(block) *block, size_t n) {
-    const size_t k = block->k, wide = 8 * DNI_LANES;
-    const dn_real *b = block->b.data;
-    const dn_real *a = block->a.data;
-    dn_real *c = block->c;
-    for (; n >= wide; n -= wide, b += wide, c += wide)
-        DNI_NAME(tile_1x8)(k, block->active, a, 0, block->a.column_stride, b, block->b.row_stride,
-                           c, 0, DNI_LANES, block->zero);
+DNI_TARGET static void DNI_NAME(one_row)(size_t n, size_t k, const dn_real *a, size_t a_column,
+                                         const dn_real *b, size_t b_row, dn_real *c, bool zero,
+                                         bool looks) {
+    enum { WIDE = 8 * DNI_LANES };
+    uint64_t own[DNI_FEW_WORDS], *active = looks ? own : NULL;
+    if (looks) DNI_NAME(mark)(a, k, active);
+    for (; n >= WIDE; n -= WIDE, b += WIDE, c += WIDE)
+        DNI_NAME(tile_1x8)(k, active, a, 0, a_column, b, b_row, c, 0, DNI_LANES, zero);
     for (; n >= DNI_LANES; n -= DNI_LANES, b += DNI_LANES, c += DNI_LANES)
-        DNI_NAME(tile_1x1)(k, block->active, a, 0, block->a.column_stride, b, block->b.row_stride,
-                           c, 0, DNI_LANES, block->zero);
+        DNI_NAME(tile_1x1)(k, active, a, 0, a_column, b, b_row, c, 0, DNI_LANES, zero);
     if (n == 0) return;
     const unsigned rest = (unsigned)n;
-    DNI_VECTOR sum = block->zero ? DNI_SET(0) : DNI_LOAD_PART(c, rest);
+    DNI_VECTOR sum = zero ? DNI_SET(0) : DNI_LOAD_PART(c, rest);
     for (size_t start = 0; start < k; start += 64) {
         uint64_t bits = k - start < 64 ? ((uint64_t)1 << (k - start)) - 1 : ~(uint64_t)0;
-        if (block->active != NULL) bits = block->active[start / 64];
+        if (looks) bits = active[start / 64];
         for (; bits != 0; bits &= bits - 1) {
             const size_t i = start + dni_lowest(bits);
-            sum = DNI_FMA(DNI_SET(a[i * block->a.column_stride]),
-                          DNI_LOAD_PART(b + i * block->b.row_stride, rest), sum);
+            sum = DNI_FMA(DNI_SET(a[i * a_column]), DNI_LOAD_PART(b + i * b_row, rest), sum);
         }
     }
     DNI_STORE_PART(c, sum, rest);
@@ -2565,10 +2563,6 @@ DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, siz
     const size_t panels = (vectors + DNI_TILE_VECTORS - 1) / DNI_TILE_VECTORS;
     const size_t width_of_all = vectors / panels * lanes, wider = vectors % panels;
     const size_t few = (size_t)DNI_NAME(few) << (block->active != NULL);
-    if (m == 1 && !lie_apart && block->c_column == 1) {
-        DNI_NAME(one_row)(block, n);
-        return;
-    }
     for (size_t panel = 0, start = 0, width; panel < panels; panel++, start += width) {
         width = width_of_all + (panel < wider ? lanes : 0);
         const size_t columns = width < n - start ? width : n - start;
@@ -2593,9 +2587,17 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
                                        bool look_for_zeroes) {
     uint64_t active[DNI_WORDS];
     if (m == 0 || n == 0) return;
+    if (m == 1 && b.column_stride == 1 && c_column == 1) {
+        for (size_t start = 0, depth = 64 * DNI_FEW_WORDS; start == 0 || start < k; start += depth)
+            DNI_NAME(one_row)(n, k - start < depth ? k - start : depth,
+                              a.data + start * a.column_stride, a.column_stride,
+                              b.data + start * b.row_stride, b.row_stride, c, start == 0 && !add,
+                              look_for_zeroes && a.column_stride == 1);
+        return;
+    }
     const bool looks = look_for_zeroes && a.row_stride != a.column_stride && /* which way? */
                        (a.marks != NULL || a.column_stride == 1);
-    const size_t depth = DNI_NAME(depth)(m, n, k, &a, looks);
+    const size_t depth = DNI_NAME(depth)(n, k, &a, looks);
     const size_t most = looks ? DNI_WORDS / 2 / dni_marks_size(depth) * 8 : m;
     for (size_t row = 0; row < m; row += most)
         for (size_t start = 0; start == 0 || start < k; start += depth) {
