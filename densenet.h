@@ -1713,8 +1713,8 @@ typedef struct dni_arithmetic {
     void (*update)(const dni_step *step, size_t count, dn_real *w, const dn_real *gradient,
                    dn_real *first, dn_real *second);
     /* c[m, n] (+)= a[m, k] b[k, n] */
-    void (*product)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b, dn_real *c,
-                    size_t c_row, size_t c_column, bool add, bool look_for_zeroes);
+    void (*product)(size_t m, size_t n, size_t k, const dni_factor *a, const dni_factor *b,
+                    dn_real *c, size_t c_row, size_t c_column, bool add, bool look_for_zeroes);
 } dni_arithmetic;
 
 enum {
@@ -2582,36 +2582,36 @@ start from zero; the others add to what the block before has left in c. A sum of
 stored and loaded on its way, which rounds nothing: it is a `dn_real` in the register as it is
 in memory.
 */
-DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b,
-                                       dn_real *c, size_t c_row, size_t c_column, bool add,
-                                       bool look_for_zeroes) {
+DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, const dni_factor *a,
+                                       const dni_factor *b, dn_real *c, size_t c_row,
+                                       size_t c_column, bool add, bool look_for_zeroes) {
     uint64_t active[DNI_WORDS];
     if (m == 0 || n == 0) return;
-    if (m == 1 && b.column_stride == 1 && c_column == 1) {
+    if (m == 1 && b->column_stride == 1 && c_column == 1) {
         for (size_t start = 0, depth = 64 * DNI_FEW_WORDS; start == 0 || start < k; start += depth)
             DNI_NAME(one_row)(n, k - start < depth ? k - start : depth,
-                              a.data + start * a.column_stride, a.column_stride,
-                              b.data + start * b.row_stride, b.row_stride, c, start == 0 && !add,
-                              look_for_zeroes && a.column_stride == 1);
+                              a->data + start * a->column_stride, a->column_stride,
+                              b->data + start * b->row_stride, b->row_stride, c, start == 0 && !add,
+                              look_for_zeroes && a->column_stride == 1);
         return;
     }
-    const bool looks = look_for_zeroes && a.row_stride != a.column_stride && /* which way? */
-                       (a.marks != NULL || a.column_stride == 1);
-    const size_t depth = DNI_NAME(depth)(n, k, &a, looks);
+    const bool looks = look_for_zeroes && a->row_stride != a->column_stride && /* which way? */
+                       (a->marks != NULL || a->column_stride == 1);
+    const size_t depth = DNI_NAME(depth)(n, k, a, looks);
     const size_t most = looks ? DNI_WORDS / 2 / dni_marks_size(depth) * 8 : m;
     for (size_t row = 0; row < m; row += most)
         for (size_t start = 0; start == 0 || start < k; start += depth) {
             const size_t rows = m - row < most ? m - row : most;
             DNI_NAME(block) block;
             block.k = k - start < depth ? k - start : depth;
-            block.a = dni_from(a, row, start);
-            block.b = dni_from(b, start, 0);
+            block.a = dni_from(*a, row, start);
+            block.b = dni_from(*b, start, 0);
             block.c = c + row * c_row;
             block.c_row = c_row;
             block.c_column = c_column;
             block.zero = start == 0 && !add;
             block.active = looks ? active : NULL;
-            if (looks && a.column_stride == 1)
+            if (looks && a->column_stride == 1)
                 DNI_NAME(active_in_rows)(rows, block.k, block.a, active);
             else if (looks)
                 DNI_NAME(active_in_columns)(rows, block.k, block.a, active);
@@ -2646,9 +2646,9 @@ another parallel region of the caller's stays in the thread that asks for it.
 `tests/test_threads.sh` lets clang's ThreadSanitizer look for two threads at the same number, and
 puts such a place in to see that it is found.
 */
-DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b,
-                                         dn_real *c, size_t c_row, size_t c_column, bool add,
-                                         bool look_for_zeroes) {
+DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, const dni_factor *a,
+                                         const dni_factor *b, dn_real *c, size_t c_row,
+                                         size_t c_column, bool add, bool look_for_zeroes) {
 #ifdef _OPENMP
     const int threads = (double)m * (double)n * (double)k > 3e5 ? dni_threads() : 1;
     if (threads > 1) {
@@ -2664,9 +2664,9 @@ DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_facto
             const size_t end = units * ((size_t)thread + 1) / count * unit;
             const size_t size = (end < all ? end : all) - first;
             if (first >= all || end <= first) continue;
-            const dni_factor part_of_a = dni_from(a, by_rows ? first : 0, 0);
-            const dni_factor part_of_b = dni_from(b, 0, by_rows ? 0 : first);
-            DNI_NAME(share)(by_rows ? size : m, by_rows ? n : size, k, part_of_a, part_of_b,
+            const dni_factor part_of_a = dni_from(*a, by_rows ? first : 0, 0);
+            const dni_factor part_of_b = dni_from(*b, 0, by_rows ? 0 : first);
+            DNI_NAME(share)(by_rows ? size : m, by_rows ? n : size, k, &part_of_a, &part_of_b,
                             c + first * (by_rows ? c_row : c_column), c_row, c_column, add,
                             look_for_zeroes);
         }
@@ -3095,7 +3095,7 @@ static void dni_multiply(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c
         right.data = a.data;
         right.row_stride = 1;
         right.column_stride = a.stride;
-        arithmetic->product(c.columns, c.rows, k, left, right, c.data, 1, c.stride, add, false);
+        arithmetic->product(c.columns, c.rows, k, &left, &right, c.data, 1, c.stride, add, false);
         return;
     }
     left.data = a.data;
@@ -3106,7 +3106,7 @@ static void dni_multiply(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c
     right.data = b.data;
     right.row_stride = which == DN_A_BT ? 1 : b.stride;
     right.column_stride = which == DN_A_BT ? b.stride : 1;
-    arithmetic->product(c.rows, c.columns, k, left, right, c.data, c.stride, 1, add,
+    arithmetic->product(c.rows, c.columns, k, &left, &right, c.data, c.stride, 1, add,
                         look_for_zeroes);
 #endif
 }

@@ -66,9 +66,9 @@ static bool same(const dni_arithmetic *by, dn_product use, size_t m, size_t n, s
     }
     if (turned) {
         dni_factor left = {b_turned, k, 1, NULL, 0, 0}, right = {a_plain, 1, k, NULL, 0, 0};
-        by->product(n, m, k, left, right, c_fast, 1, n + gap, add, look);
+        by->product(n, m, k, &left, &right, c_fast, 1, n + gap, add, look);
     } else {
-        by->product(m, n, k, a, b, c_fast, n + gap, 1, add, look);
+        by->product(m, n, k, &a, &b, c_fast, n + gap, 1, add, look);
     }
     for (size_t i = 0; i < m; i++) {
         if (memcmp(c_fast + i * (n + gap), expected + i * n, n * sizeof(dn_real)) != 0) {
@@ -176,7 +176,7 @@ static void not_finite(const dni_arithmetic **all, size_t count) {
             b_plain[9 * n + 20] = (dn_real)INFINITY;
             naive(m, n, k);
             dni_factor a = {a_plain, k, 1, NULL, 0, 0}, b = {b_plain, n, 1, NULL, 0, 0};
-            all[s]->product(m, n, k, a, b, c_fast, n, 1, false, look);
+            all[s]->product(m, n, k, &a, &b, c_fast, n, 1, false, look);
             for (size_t i = 0; i < m * n; i++) {
                 const dn_real got = c_fast[i], expected = c_from_zero[i];
                 const bool nan = expected != expected;
@@ -193,7 +193,7 @@ static void not_finite(const dni_arithmetic **all, size_t count) {
     bool seen = true;
     for (size_t s = 0; s < count; s++) {
         dni_factor a = {a_plain, 16, 1, NULL, 0, 0}, b = {b_plain, 20, 1, NULL, 0, 0};
-        all[s]->product(8, 20, 16, a, b, c_fast, 20, 1, false, true);
+        all[s]->product(8, 20, 16, &a, &b, c_fast, 20, 1, false, true);
         for (size_t j = 0; j < 20; j++) seen = seen && c_fast[5 * 20 + j] != c_fast[5 * 20 + j];
     }
     ok(seen, "a NaN among the inputs is not taken for a zero");
