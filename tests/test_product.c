@@ -199,6 +199,22 @@ static void not_finite(const dni_arithmetic **all, size_t count) {
     ok(seen, "a NaN among the inputs is not taken for a zero");
 }
 
+/* A single row of a, which lies in memory as a column among others. */
+static void row_from_column(const dni_arithmetic **all, size_t count) {
+    const size_t m = 3, n = 70, k = 300;
+    bool right = true;
+    fill(m, n, k, 0.6, 7);
+    naive(m, n, k);
+    for (size_t s = 0; s < count; s++)
+        for (size_t i = 0; i < m; i++) {
+            const dni_factor a = {a_turned + i, 1, m, NULL, 0, 0};
+            const dni_factor b = {b_plain, n, 1, NULL, 0, 0};
+            all[s]->product(1, n, k, &a, &b, c_fast, n, 1, false, true);
+            right = right && memcmp(c_fast, c_from_zero + i * n, n * sizeof *c_fast) == 0;
+        }
+    ok(right, "a row that lies as a column is not searched for zeroes as if it were a row");
+}
+
 static void public_door(void) {
     fill(30, 20, 25, 0, 1);
     naive(30, 20, 25);
@@ -237,6 +253,7 @@ int main(void) {
     small_sizes(all, count);
     large_sizes(all, count);
     not_finite(all, count);
+    row_from_column(all, count);
     public_door();
     return done();
 }
