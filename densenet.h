@@ -2168,8 +2168,8 @@ least:
 
 A tile of 8 x 3 or 4 x 6 would fill the registers better, and is no faster: the reads are not waited
 for any more. Four rows have an advantage of their own, see below. For fewer columns there are
-narrower tiles, for the rows that remain tiles of one row; and for a single vector 8 x 1, since four
-sums are too few.
+narrower tiles, for the rows that remain tiles of one row. Four sums are too few, and eight only
+just enough if none is ever late: one vector has tiles of 8 rows, two vectors of 6.
 
 Each element still sums over k in ascending order: the tile changes what is done at the
 same time, not the order within an element.
@@ -2227,9 +2227,8 @@ it is the other way about.
 #define DNI_ROW_END(r, VECTORS) VECTORS(DNI_END, DNI_END_LAST, r)
 #define DNI_ROWS_1(DO, VECTORS) DO(0, VECTORS)
 #define DNI_ROWS_4(DO, VECTORS) DO(0, VECTORS) DO(1, VECTORS) DO(2, VECTORS) DO(3, VECTORS)
-#define DNI_ROWS_8(DO, VECTORS)                                 \
-    DO(0, VECTORS) DO(1, VECTORS) DO(2, VECTORS) DO(3, VECTORS) \
-    DO(4, VECTORS) DO(5, VECTORS) DO(6, VECTORS) DO(7, VECTORS)
+#define DNI_ROWS_6(DO, VECTORS) DNI_ROWS_4(DO, VECTORS) DO(4, VECTORS) DO(5, VECTORS)
+#define DNI_ROWS_8(DO, VECTORS) DNI_ROWS_6(DO, VECTORS) DO(6, VECTORS) DO(7, VECTORS)
 
 /*
 A tile of `rows` rows and `vectors` vectors: c (+)= a b over k; a by its strides, b row by row.
@@ -2268,6 +2267,7 @@ DNI_DEFINE_TILE(1, 4)
 DNI_DEFINE_TILE(4, 3)
 DNI_DEFINE_TILE(4, 2)
 DNI_DEFINE_TILE(4, 1)
+DNI_DEFINE_TILE(6, 2)
 DNI_DEFINE_TILE(8, 1)
 DNI_DEFINE_TILE(1, 8)
 DNI_DEFINE_TILE(1, 3)
@@ -2466,7 +2466,11 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
     case 4: DNI_TILES(4, 4) DNI_TILES(1, 4) break;
 #endif
     case 3: DNI_TILES(4, 3) DNI_TILES(1, 3) break;
-    case 2: DNI_TILES(4, 2) DNI_TILES(1, 2) break;
+    case 2:
+        if (active == NULL) DNI_TILES(6, 2)
+        DNI_TILES(4, 2)
+        DNI_TILES(1, 2)
+        break;
     default:
         if (active == NULL) DNI_TILES(8, 1)
         DNI_TILES(4, 1)
@@ -2491,7 +2495,7 @@ DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, s
     const size_t k = block->k;
     const size_t a_row = block->a.row_stride, a_column = block->a.column_stride;
     const bool copies = block->c_column != 1 || (columns < width && !DNI_TILE_MASKS);
-    const size_t most = !copies ? m : block->active != NULL ? 4 : 8;
+    const size_t most = !copies ? m : block->active != NULL ? 4 : 12;
     for (size_t row = 0, rows; row < m; row += rows) {
         rows = m - row < most ? m - row : most;
         const dn_real *a = block->a.data + row * a_row;
@@ -2504,7 +2508,7 @@ DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, s
             continue;
         }
         if (active != NULL && !block->zero && dni_is_idle(active, k)) continue;
-        dn_real copy[8 * DNI_NAME(panel)];
+        dn_real copy[12 * DNI_NAME(panel)];
         const dni_factor before = {c, block->c_row, block->c_column, NULL, 0, 0};
         if (!block->zero) DNI_NAME(pack)(rows, columns, width, before, copy);
         DNI_NAME(rows)(rows, vectors, k, active, a, a_row, a_column, b, b_row, copy, width, last,
@@ -2727,6 +2731,7 @@ static const dni_arithmetic DNI_NAME(arithmetic) = {
 #undef DNI_ROW_END
 #undef DNI_ROWS_1
 #undef DNI_ROWS_4
+#undef DNI_ROWS_6
 #undef DNI_ROWS_8
 #endif /* DNI_INSTANCE */
 
