@@ -2236,29 +2236,29 @@ With `active`, only those values of the index whose bit is set: see below. (Ther
 each case: one that asked in every turn would have more instructions than a processor starts while
 AVX2's multiply-adds take their time.)
 */
-#define DNI_DEFINE_TILE(rows, vectors)                                                     \
-    DNI_TARGET static void DNI_NAME(DNI_JOIN(tile_##rows##x, vectors))(                    \
-        size_t k, const uint64_t *active, const dn_real *a, size_t a_row, size_t a_column, \
-        const dn_real *b_start, size_t b_row, dn_real *c, size_t c_stride, unsigned last,  \
-        bool zero) {                                                                       \
-        const dn_real *at = a, *b = b_start;                                               \
-        DNI_ROWS_##rows(DNI_ROW_START, DNI_VECTORS_##vectors)                              \
-        if (active == NULL)                                                                \
-            for (size_t i = 0; i < k; i++, at += a_column, b += b_row) {                   \
-                DNI_VECTORS_##vectors(DNI_READ, DNI_READ, 0)                               \
-                DNI_ROWS_##rows(DNI_ROW_STEP, DNI_VECTORS_##vectors)                       \
-            }                                                                              \
-        else                                                                               \
-            for (size_t start = 0; start < k; start += 64)                                 \
-                for (uint64_t bits = *active++; bits != 0; bits &= bits - 1) {             \
-                    const size_t i = start + dni_lowest(bits);                             \
-                    at = a + i * a_column;                                                 \
-                    b = b_start + i * b_row;                                               \
-                    DNI_VECTORS_##vectors(DNI_READ, DNI_READ, 0)                           \
-                    DNI_ROWS_##rows(DNI_ROW_STEP, DNI_VECTORS_##vectors)                   \
-                }                                                                          \
-        DNI_ROWS_##rows(DNI_ROW_END, DNI_VECTORS_##vectors)                                \
-        (void)a_row, (void)c_stride, (void)last;                                           \
+#define DNI_DEFINE_TILE(rows, vectors)                                         \
+    DNI_TARGET static void DNI_NAME(DNI_JOIN(tile_##rows##x, vectors))(        \
+        size_t k, const uint64_t *active, const dn_real *a, size_t a_row,      \
+        size_t a_column, const dn_real *b_start, size_t b_row, dn_real *c,     \
+        size_t c_stride, unsigned last, bool zero) {                           \
+        const dn_real *at = a, *b = b_start;                                   \
+        DNI_ROWS_##rows(DNI_ROW_START, DNI_VECTORS_##vectors)                  \
+        if (active == NULL)                                                    \
+            for (size_t i = 0; i < k; i++, at += a_column, b += b_row) {       \
+                DNI_VECTORS_##vectors(DNI_READ, DNI_READ, 0)                   \
+                DNI_ROWS_##rows(DNI_ROW_STEP, DNI_VECTORS_##vectors)           \
+            }                                                                  \
+        else                                                                   \
+            for (size_t start = 0; start < k; start += 64)                     \
+                for (uint64_t bits = *active++; bits != 0; bits &= bits - 1) { \
+                    const size_t i = start + dni_lowest(bits);                 \
+                    at = a + i * a_column;                                     \
+                    b = b_start + i * b_row;                                   \
+                    DNI_VECTORS_##vectors(DNI_READ, DNI_READ, 0)               \
+                    DNI_ROWS_##rows(DNI_ROW_STEP, DNI_VECTORS_##vectors)       \
+                }                                                              \
+        DNI_ROWS_##rows(DNI_ROW_END, DNI_VECTORS_##vectors)                    \
+        (void)a_row, (void)c_stride, (void)last;                               \
     }
 #if DNI_TILE_VECTORS == 4
 DNI_DEFINE_TILE(4, 4)
@@ -2314,9 +2314,9 @@ seen where it is left out.
 ### Cache blocks
 
 A tile reads its part of b, a *panel* of up to four vectors, again for every 4 rows. It should come
-from a near cache each time, so that k is cut into blocks (longer sums go through memory in between,
-which changes no bit). The deeper the blocks, the less often is c read and written; the limit, a
-panel of 96 KB, is set by the stack of a thread, which can be as small as 128 KB.
+from a near cache each time, so that k is cut into blocks. The deeper they are, the less often is c
+read and written; the limit, a panel of 96 KB, is set by the stack of a thread, which can be as
+small as 128 KB.
 
 Each panel is used for all rows of a before the next one, whose rows of c lie far apart and are
 called for one tile ahead. (To go through c in the order of memory instead, with all of b in the
@@ -2443,23 +2443,27 @@ DNI_TARGET static void DNI_NAME(pack)(size_t k, size_t columns, size_t width, dn
 
 /*
 Some rows over `k` values of the index: as many tiles as it takes. 7 rows are a tile of 4 and
-three of 1, which wait for their sums. (A batch of 32 or 128 never sees them.) Of rows where nothing
-is to be done, as of pixels at the edge, not even c is read; the last ones are not asked, since for
-four rows alone the caller has.
+three of 1, which wait for their sums. Of rows where nothing is to be done, as of pixels at the
+edge, not even c is read; the last ones are not asked, since for four rows alone the caller has.
+Down the columns of a large batch the processor does not foresee what comes next: while the tiles of
+16 pixels are at work, the next 16 are called for.
 */
 DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
                                       const uint64_t *active, const dn_real *a, size_t a_row,
                                       size_t a_column, const dn_real *b, size_t b_row, dn_real *c,
                                       size_t c_row, unsigned last, bool zero) {
-#define DNI_TILES(count, width)                                                          \
-    for (; rows >= count; rows -= count, a += count * a_row, c += count * c_row) {       \
-        if (rows >= 2 * count)                                                           \
-            for (size_t r = count; r < 2 * count; r++)                                   \
-                dni_prefetch(c + r * c_row, width * sizeof(DNI_VECTOR));                 \
-        if (active == NULL || zero || rows == count || !dni_is_idle(active, k))          \
-            DNI_NAME(DNI_JOIN(tile_##count##x, width))(k, active, a, a_row, a_column, b, \
-                                                       b_row, c, c_row, last, zero);     \
-        if (active != NULL) active += count / 4 * dni_marks_size(k);                     \
+#define DNI_TILES(count, width)                                                         \
+    for (; rows >= count; rows -= count, a += count * a_row, c += count * c_row) {      \
+        if (rows >= 2 * count)                                                          \
+            for (size_t r = count; r < 2 * count; r++)                                  \
+                dni_prefetch(c + r * c_row, width * sizeof(DNI_VECTOR));                \
+        if (a_row == 1 && rows > 16 && k >= 256)                                        \
+            for (size_t i = (uintptr_t)a / 16 % 4; i < k; i += 4)                       \
+                dni_prefetch(a + 16 + i * a_column, 1);                                 \
+        if (active == NULL || zero || rows == count || !dni_is_idle(active, k))         \
+            DNI_NAME(DNI_JOIN(tile_##count##x, width))(k, active, a, a_row, a_column,   \
+                                                       b, b_row, c, c_row, last, zero); \
+        if (active != NULL) active += count / 4 * dni_marks_size(k);                    \
     }
     switch (vectors) {
 #if DNI_TILE_VECTORS == 4
@@ -2480,13 +2484,12 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
 }
 
 /*
-The next function does some rows of a panel, of `columns` columns from `column`. Where c is
-transposed the tiles work on a copy of their part of it; and where the columns do not fill the
-vectors, unless there are masks for the last of them, as AVX-512 has. (Masks for b, too, would save
-its packing, but cost three percent: they are loads in each step of the inner loop. The tiles get
-their numbers one by one because a structure would be copied to the stack in larger pieces than
-it was written in, for which the processor waits until all stores before have reached the cache:
-with two threads, whose caches take lines from each other, an eighth of all time.)
+All rows of a panel, that is, of `columns` columns from `column` on. Where c is transposed the tiles
+work on a copy of their part of it; and where the columns do not fill the vectors, unless there are
+masks for the last of them, as AVX-512 has. (Masks for b, too, would save its packing, and cost
+three percent in the inner loop. The tiles get numbers, not a structure: that would be copied to the
+stack in larger pieces than it was written in, for which the processor waits until all stores
+before have reached the cache: with two threads an eighth of all time.)
 */
 DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, size_t column,
                                        size_t columns, const dn_real *b, size_t b_row) {
@@ -5461,24 +5464,28 @@ static size_t dni_count_correct(const dni_pass *pass, size_t first, size_t end) 
 ### A look at a batch
 
 Some rows are gathered, go forward, are measured, and go back: whatever of it is asked for. All that
-concerns a sample alone is done by one thread in one go; what follows sums over the rows, the
-losses in their order.
+concerns a sample alone is done by one thread in one go, with at most 256 rows at a time, whose
+inputs have then not left the near caches; what follows sums over the rows, the losses in their
+order.
 */
 static void dni_look_rows(void *of, size_t first, size_t end) {
     dni_look *look = (dni_look *)of;
     dni_pass *pass = &look->pass;
-    dni_gather_rows(look, first, end);
-    dni_forward_rows(pass, first, end);
-    if (look->measures) {
-        const size_t correct = dni_count_correct(pass, first, end);
-        dni_row_losses(pass->net, pass->workspace, pass->loss, pass->batch, first, end,
-                       pass->workspace->losses + first);
+    for (size_t next; first < end; first = next) {
+        next = first + dni_portion(end - first);
+        dni_gather_rows(look, first, next);
+        dni_forward_rows(pass, first, next);
+        if (look->measures) {
+            const size_t correct = dni_count_correct(pass, first, next);
+            dni_row_losses(pass->net, pass->workspace, pass->loss, pass->batch, first, next,
+                           pass->workspace->losses + first);
 #ifdef _OPENMP
 #pragma omp atomic
 #endif
-        look->correct += correct;
+            look->correct += correct;
+        }
+        if (look->goes_back) dni_back_rows(pass, first, next);
     }
-    if (look->goes_back) dni_back_rows(pass, first, end);
 }
 
 /* Looks at `count` samples. Returns `sum` with the loss of each added, if it measures. */
