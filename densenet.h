@@ -2131,14 +2131,14 @@ below. Why are they slow?
 
 What each of the following steps brings was measured by `make bench` (its program
 `tests/bench/product.c` prints these figures; GFLOP/s on one core of an EPYC of the Zen 4
-generation, whose peak in a loop of nothing but multiply-adds was 117, with vectors of 8 as of 16):
+generation, whose peak in a loop of nothing but multiply-adds was 116, with vectors of 8 as of 16):
 
 | product | naive | AVX2 | AVX-512 |
 |---|---|---|---|
-| 1024 x 1024 x 1024 | 0.6 | 103 | 103 |
-| 512 x 784 x 128 | 2.4 | 109 | 112 |
-| 40 x 784 x 1000 | 2.4 | 101 | 108 |
-| 128 x 784 x 10 | 2.5 | 63 | 71 |
+| 1024 x 1024 x 1024 | 0.6 | 105 | 108 |
+| 512 x 784 x 128 | 2.5 | 112 | 114 |
+| 40 x 784 x 1000 | 2.1 | 97 | 110 |
+| 128 x 784 x 10 | 2.5 | 66 | 70 |
 
 The naive lines on the large square are slowest of all, because its columns do not fit the cache:
 point 2. (Portable C comes to 0.8 only, for a program compiled without a processor in mind has to
@@ -2305,7 +2305,7 @@ lowest, whose place one instruction tells. (A list of the places costs more to w
 in the loop. A loop whose end cannot be guessed is no loss here: the processor knows it long
 before it is done with the multiplications.) Marking costs one pass over a, while its bytes are
 made numbers, and serves both products. With as many zeroes as digits have, the forward product of
-40 x 784 x 1000 is 2.4 and the gradient 1.9 times as fast (`make bench` prints both). The hidden
+40 x 784 x 1000 is 2.4 and the gradient 2.2 times as fast (`make bench` prints both). The hidden
 layers are not searched: of four samples, hardly ever do all leave the same unit dark.
 
 Only finite numbers are promised the same result: 0 times infinity or NaN is NaN, and is not
