@@ -149,7 +149,7 @@ static void large_sizes(const dni_arithmetic **all, size_t count) {
                                       {784, 10, 128},  {1, 128, 784},    {1030, 50, 300},
                                       {65, 700, 600},  {300, 300, 1025}, {7, 48, 257},
                                       {1, 1001, 300},  {1, 10, 128},   {2, 100, 1030},
-                                      {530, 9, 1050},  {90, 70, 800}};
+                                      {530, 9, 1050},  {90, 70, 800},  {22, 2000, 380}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const size_t m = sizes[i][0], n = sizes[i][1], k = sizes[i][2];
         bool right = true;
