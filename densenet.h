@@ -2445,9 +2445,8 @@ DNI_TARGET static void DNI_NAME(pack)(size_t k, size_t columns, size_t width, dn
 /*
 Some rows over `k` values of the index: as many tiles as it takes. 7 rows are a tile of 4 and
 three of 1, which wait for their sums. Of rows where nothing is to be done, as of pixels at the
-edge, not even c is read; the last ones are not asked, since for four rows alone the caller has.
-Down the columns of a large batch the processor does not foresee what comes next: while the tiles of
-16 pixels are at work, the next 16 are called for.
+edge, not even c is read. Down the columns of a large batch the processor does not foresee what
+comes next: while the tiles of 16 pixels are at work, the next 16 are called for.
 */
 DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
                                       const uint64_t *active, const dn_real *a, size_t a_row,
@@ -2461,7 +2460,7 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
         if (a_row == 1 && rows > 16 && k >= 256)                                        \
             for (size_t i = (uintptr_t)a / 16 % 4; i < k; i += 4)                       \
                 dni_prefetch(a + 16 + i * a_column, 1);                                 \
-        if (active == NULL || zero || rows == count || !dni_is_idle(active, k))         \
+        if (active == NULL || zero || !dni_is_idle(active, k))                          \
             DNI_NAME(DNI_JOIN(tile_##count##x, width))(k, active, a, a_row, a_column,   \
                                                        b, b_row, c, c_row, last, zero); \
         if (active != NULL) active += count / 4 * dni_marks_size(k);                    \
