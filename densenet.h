@@ -1613,6 +1613,7 @@ typedef struct dni_factor {
 /* The part of a factor from this row and column on. */
 static inline dni_factor dni_from(dni_factor factor, size_t row, size_t column) {
     const bool in_rows = factor.column_stride == 1;
+    if (factor.data == NULL) return factor;
     factor.data += row * factor.row_stride + column * factor.column_stride;
     if (factor.marks != NULL) factor.marks += (in_rows ? row : column) * factor.marks_stride;
     factor.first_mark += in_rows ? column : row;
@@ -1712,9 +1713,14 @@ typedef struct dni_arithmetic {
     void (*activate_backward)(dn_activation f, const dn_real *a, dn_real *delta, size_t count);
     void (*update)(const dni_step *step, size_t count, dn_real *w, const dn_real *gradient,
                    dn_real *first, dn_real *second);
-    /* c[m, n] (+)= a[m, k] b[k, n] */
+    /* c[n] = from[n] + a[k] b[k, n] */
+    void (*row)(size_t n, size_t k, const dn_real *a, size_t a_column, const dn_real *b,
+                size_t b_row, const dn_real *from, dn_real *c, bool look_for_zeroes);
+    /* c[m, n] = from[m, n] + a[m, k] b[k, n]; from is c, nothing, or a row for all, with the
+       column stride of c */
     void (*product)(size_t m, size_t n, size_t k, const dni_factor *a, const dni_factor *b,
-                    dn_real *c, size_t c_row, size_t c_column, bool add, bool look_for_zeroes);
+                    const dni_factor *from, dn_real *c, size_t c_row, size_t c_column,
+                    bool look_for_zeroes);
 } dni_arithmetic;
 
 enum {
@@ -1722,6 +1728,7 @@ enum {
     DNI_DEEPEST = 1024, /* values of k in a block at most */
     DNI_WORDS = 1024, /* of 64 bits, that say what is not zero */
     DNI_FEW_WORDS = 4, /* the same for a single row, in parts */
+    DNI_MEETING = 300000, /* multiplications: for less, threads do not meet */
     DNI_CHUNK = 4096  /* long arrays are dealt out to threads in chunks of so many */
 };
 
@@ -1736,10 +1743,11 @@ static inline int dni_threads(void) {
 #endif
 }
 
-/* Calls for bytes that will be read soon, into the second cache. */
+/* Calls for bytes that may be read soon, into the second cache. */
 static inline void dni_prefetch(const void *bytes, size_t count) {
 #ifdef __GNUC__
-    for (size_t i = 0; i < count; i += 64) __builtin_prefetch((const char *)bytes + i, 0, 2);
+    const uintptr_t first = (uintptr_t)bytes; /* it may lie behind the end of an array */
+    for (size_t i = 0; i < count; i += 64) __builtin_prefetch((const void *)(first + i), 0, 2);
 #else
     (void)bytes;
     (void)count;
@@ -2203,13 +2211,15 @@ it is the other way about.
 #endif
 
 #define DNI_START(r, v) \
-    DNI_VECTOR c##r##v = zero ? DNI_SET(0) : DNI_LOAD(c + r * c_stride + v * DNI_LANES);
+    DNI_VECTOR c##r##v = \
+        from == NULL ? DNI_SET(0) : DNI_LOAD(from + r * from_row + v * DNI_LANES);
 #define DNI_START_LAST(r, v) \
-    DNI_VECTOR c##r##v = zero ? DNI_SET(0) : DNI_LOAD_LAST(c + r * c_stride + v * DNI_LANES);
+    DNI_VECTOR c##r##v = \
+        from == NULL ? DNI_SET(0) : DNI_LOAD_LAST(from + r * from_row + v * DNI_LANES);
 #define DNI_READ(r, v) const DNI_VECTOR b##v = DNI_LOAD(b + v * DNI_LANES);
 #define DNI_STEP(r, v) c##r##v = DNI_FMA(x, b##v, c##r##v);
-#define DNI_END(r, v) DNI_STORE(c + r * c_stride + v * DNI_LANES, c##r##v);
-#define DNI_END_LAST(r, v) DNI_STORE_LAST(c + r * c_stride + v * DNI_LANES, c##r##v);
+#define DNI_END(r, v) DNI_STORE(c + r * c_row + v * DNI_LANES, c##r##v);
+#define DNI_END_LAST(r, v) DNI_STORE_LAST(c + r * c_row + v * DNI_LANES, c##r##v);
 
 #define DNI_VECTORS_1(DO, LAST, r) LAST(r, 0)
 #define DNI_VECTORS_2(DO, LAST, r) DO(r, 0) LAST(r, 1)
@@ -2231,16 +2241,17 @@ it is the other way about.
 #define DNI_ROWS_8(DO, VECTORS) DNI_ROWS_6(DO, VECTORS) DO(6, VECTORS) DO(7, VECTORS)
 
 /*
-A tile of `rows` rows and `vectors` vectors: c (+)= a b over k; a by its strides, b row by row.
+A tile of `rows` rows and `vectors` vectors: c = from + a b over k, where `from` may be c; a by its
+strides, b row by row.
 With `active`, only those values of the index whose bit is set: see below. (There is a loop for
-each case: one that asked in every turn would have more instructions than a processor starts while
-AVX2's multiply-adds take their time.)
+each case: one that asked in every turn would be slower with AVX2.)
 */
 #define DNI_DEFINE_TILE(rows, vectors)                                         \
     DNI_TARGET static void DNI_NAME(DNI_JOIN(tile_##rows##x, vectors))(        \
         size_t k, const uint64_t *active, const dn_real *a, size_t a_row,      \
-        size_t a_column, const dn_real *b_start, size_t b_row, dn_real *c,     \
-        size_t c_stride, unsigned last, bool zero) {                           \
+        size_t a_column, const dn_real *b_start, size_t b_row,                 \
+        const dn_real *from, size_t from_row, dn_real *c, size_t c_row,        \
+        unsigned last) {                                                       \
         const dn_real *at = a, *b = b_start;                                   \
         DNI_ROWS_##rows(DNI_ROW_START, DNI_VECTORS_##vectors)                  \
         if (active == NULL)                                                    \
@@ -2258,7 +2269,7 @@ AVX2's multiply-adds take their time.)
                     DNI_ROWS_##rows(DNI_ROW_STEP, DNI_VECTORS_##vectors)       \
                 }                                                              \
         DNI_ROWS_##rows(DNI_ROW_END, DNI_VECTORS_##vectors)                    \
-        (void)a_row, (void)c_stride, (void)last;                               \
+        (void)a_row, (void)from_row, (void)c_row, (void)last;                  \
     }
 #if DNI_TILE_VECTORS == 4
 DNI_DEFINE_TILE(4, 4)
@@ -2299,17 +2310,17 @@ What is needed is a bit for each k, set where the tile has something to do. For 
     a[1, :] =  0  0  0  8  5  0        those of 2, 3 and 4 are set, and the tile does
     a[2, :] =  0  0  6  0  0  0        half of the work
 
-`active_in_rows` and `active_in_columns` make these bits from the marks of a. The tile takes them
-in ascending order, so that no sum changes its order: `bits & (bits - 1)` is `bits` without the
-lowest, whose place one instruction tells. (A list of the places costs more to write than it saves
-in the loop. A loop whose end cannot be guessed is no loss here: the processor knows it long
-before it is done with the multiplications.) Marking costs one pass over a, while its bytes are
-made numbers, and serves both products. With as many zeroes as digits have, the forward product of
-40 x 784 x 1000 is 2.4 and the gradient 2.2 times as fast (`make bench` prints both). The hidden
-layers are not searched: of four samples, hardly ever do all leave the same unit dark.
+`active_in_rows` and `active_in_columns` make these bits from the marks of a. The tile takes them in
+ascending order, so that no sum changes its order: `bits & (bits - 1)` is `bits` without the lowest,
+whose place one instruction tells. (A loop whose end cannot be guessed is no loss here: the
+processor knows it long before it is done with the multiplications.) Marking costs one pass over a,
+while its bytes are made numbers, and serves both products. With as many zeroes as digits have, the
+forward product of 40 x 784 x 1000 is 2.4 and the gradient 2.2 times as fast (`make bench` prints
+both). The hidden layers are not searched: of four samples, hardly ever do all leave the same unit
+dark.
 
-Only finite numbers are promised the same result: 0 times infinity or NaN is NaN, and is not
-seen where it is left out.
+Only finite numbers are promised the same result: 0 times infinity or NaN is NaN, and is not seen
+where it is left out.
 
 ### Cache blocks
 
@@ -2319,10 +2330,7 @@ read and written; the limit, a panel of 96 KB, is set by the stack of a thread, 
 small as 128 KB.
 
 Each panel is used for all rows of a before the next one, whose rows of c lie far apart and are
-called for one tile ahead. (To go through c in the order of memory instead, with all of b in the
-second cache, seems natural for a weight gradient, where c is large and b is not. It takes 1.1 times
-as long for 784 x 1000 weights, and twice as long where the rows of b are 4096 bytes apart and
-displace each other.)
+called for one tile ahead.
 
 For many rows it is worth copying the panel (*packing*) into an array of its own, where its rows
 lie behind each other; for few it is not. How many are few? Where zeroes are left out, each row
@@ -2340,10 +2348,9 @@ enum {
 /* What is the same for all tiles of a block of k. */
 typedef struct DNI_NAME(block) {
     size_t k;
-    dni_factor a, b;
+    dni_factor a, b, from;  /* c is from + a b */
     dn_real *c;
     size_t c_row, c_column; /* strides of c */
-    bool zero;              /* start from zero, not from c */
     const uint64_t *active; /* [rows / 4, dni_marks_size(k)], or NULL: every k counts */
 } DNI_NAME(block);
 
@@ -2450,8 +2457,9 @@ comes next: while the tiles of 16 pixels are at work, the next 16 are called for
 */
 DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
                                       const uint64_t *active, const dn_real *a, size_t a_row,
-                                      size_t a_column, const dn_real *b, size_t b_row, dn_real *c,
-                                      size_t c_row, unsigned last, bool zero) {
+                                      size_t a_column, const dn_real *b, size_t b_row,
+                                      const dn_real *from, size_t from_row, dn_real *c,
+                                      size_t c_row, unsigned last) {
 #define DNI_TILES(count, width)                                                         \
     for (; rows >= count; rows -= count, a += count * a_row, c += count * c_row) {      \
         if (rows >= 2 * count)                                                          \
@@ -2460,9 +2468,10 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
         if (a_row == 1 && rows > 16 && k >= 256)                                        \
             for (size_t i = (uintptr_t)a / 16 % 4; i < k; i += 4)                       \
                 dni_prefetch(a + 16 + i * a_column, 1);                                 \
-        if (active == NULL || zero || !dni_is_idle(active, k))                          \
-            DNI_NAME(DNI_JOIN(tile_##count##x, width))(k, active, a, a_row, a_column,   \
-                                                       b, b_row, c, c_row, last, zero); \
+        if (active == NULL || from != c || !dni_is_idle(active, k))                     \
+            DNI_NAME(DNI_JOIN(tile_##count##x, width))(                                 \
+                k, active, a, a_row, a_column, b, b_row, from, from_row, c, c_row, last); \
+        if (from != NULL) from += count * from_row;                                     \
         if (active != NULL) active += count / 4 * dni_marks_size(k);                    \
     }
     switch (vectors) {
@@ -2486,12 +2495,11 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
 /*
 All rows of a panel, that is, of `columns` columns from `column` on. Where c is transposed the tiles
 work on a copy of their part of it; and where the columns do not fill the vectors, unless there are
-masks for the last of them, as AVX-512 has. (Masks for b, too, would save its packing, and cost
-three percent in the inner loop. The tiles get numbers, not a structure: that would be copied to the
-stack in larger pieces than it was written in, for which the processor waits until all stores
-before have reached the cache: with two threads an eighth of all time.) Of a b that comes from
-memory, the next panel is called for while this one is in use: 4096 units with a batch of 64 took
-1.2 times as long without.
+masks for the last of them, as AVX-512 has. (The tiles get numbers, not a structure: that would be
+copied to the stack in larger pieces than it was written in, for which the processor waits until all
+stores before have reached the cache: with two threads an eighth of all time.) Of a b that comes
+from memory, the next panel is called for while this one is in use: 4096 units with a batch of 64
+take 1.2 times as long without.
 */
 DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, size_t column,
                                        size_t columns, const dn_real *b, size_t b_row) {
@@ -2511,17 +2519,17 @@ DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, s
         const uint64_t *active = NULL;
         if (block->active != NULL) active = block->active + row / 4 * dni_marks_size(k);
         dn_real *c = block->c + row * block->c_row + column * block->c_column;
+        const dni_factor from = dni_from(block->from, row, column);
         if (!copies) {
-            DNI_NAME(rows)(rows, vectors, k, active, a, a_row, a_column, b, b_row, c,
-                           block->c_row, last, block->zero);
+            DNI_NAME(rows)(rows, vectors, k, active, a, a_row, a_column, b, b_row, from.data,
+                           from.row_stride, c, block->c_row, last);
             continue;
         }
-        if (active != NULL && !block->zero && dni_is_idle(active, k)) continue;
+        if (active != NULL && from.data == c && dni_is_idle(active, k)) continue;
         dn_real copy[12 * DNI_NAME(panel)];
-        const dni_factor before = {c, block->c_row, block->c_column, NULL, 0, 0};
-        if (!block->zero) DNI_NAME(pack)(rows, columns, width, before, copy);
-        DNI_NAME(rows)(rows, vectors, k, active, a, a_row, a_column, b, b_row, copy, width, last,
-                       block->zero);
+        if (from.data != NULL) DNI_NAME(pack)(rows, columns, width, from, copy);
+        DNI_NAME(rows)(rows, vectors, k, active, a, a_row, a_column, b, b_row,
+                       from.data != NULL ? copy : NULL, width, copy, width, last);
         if (block->c_column != 1) dni_transpose(copy, width, rows, columns, c, block->c_column);
         for (size_t r = 0; block->c_column == 1 && r < rows; r++, c += block->c_row)
             for (size_t j = 0; j < columns; j += DNI_LANES) {
@@ -2536,32 +2544,44 @@ DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, s
 A single sample is a case of its own. Its product reads each weight once and uses it once, so that
 what counts is to keep the loads going: eight vectors of a row of weights at a time, which gives
 eight sums side by side. Of a digit only the rows of its lit pixels are read, a fifth of 784 x 128
-weights: the whole prediction takes 1.2 microseconds where reading all weights once would take 3.5
-(I2 of `make bench`); 0.7 of them are the reading. The sample itself comes from far away:
-`dn_predict` calls for it first of all, and its parts of 256 arrive while others are multiplied.
+weights: the whole prediction takes 1.1 microseconds where reading all weights once would take 3.5
+(I2 of `make bench`). Of these, the reading takes 0.65, and the 128 additions of the second layer,
+each of which waits for the one before, 0.14. The sample itself comes from far away: in parts of
+256, of which one arrives while another is multiplied; and `dn_predict` calls for the one that lies
+behind it before it begins.
 */
-DNI_TARGET static void DNI_NAME(one_row)(size_t n, size_t k, const dn_real *a, size_t a_column,
-                                         const dn_real *b, size_t b_row, dn_real *c, bool zero,
-                                         bool looks) {
+DNI_TARGET static void DNI_NAME(part_of_row)(size_t n, size_t k, const dn_real *a, size_t a_column,
+                                             const dn_real *b, size_t b_row, const dn_real *from,
+                                             dn_real *c, bool looks) {
     enum { WIDE = 8 * DNI_LANES };
     uint64_t own[DNI_FEW_WORDS], *active = looks ? own : NULL;
     if (looks) DNI_NAME(mark)(a, k, active);
-    for (; n >= WIDE; n -= WIDE, b += WIDE, c += WIDE)
-        DNI_NAME(tile_1x8)(k, active, a, 0, a_column, b, b_row, c, 0, DNI_LANES, zero);
-    for (; n >= DNI_LANES; n -= DNI_LANES, b += DNI_LANES, c += DNI_LANES)
-        DNI_NAME(tile_1x1)(k, active, a, 0, a_column, b, b_row, c, 0, DNI_LANES, zero);
+    for (; n >= WIDE; n -= WIDE, b += WIDE, from += WIDE, c += WIDE)
+        DNI_NAME(tile_1x8)(k, active, a, 0, a_column, b, b_row, from, 0, c, 0, DNI_LANES);
+    for (; n >= DNI_LANES; n -= DNI_LANES, b += DNI_LANES, from += DNI_LANES, c += DNI_LANES)
+        DNI_NAME(tile_1x1)(k, active, a, 0, a_column, b, b_row, from, 0, c, 0, DNI_LANES);
     if (n == 0) return;
     const unsigned rest = (unsigned)n;
-    DNI_VECTOR sum = zero ? DNI_SET(0) : DNI_LOAD_PART(c, rest);
-    for (size_t start = 0; start < k; start += 64) {
-        uint64_t bits = k - start < 64 ? ((uint64_t)1 << (k - start)) - 1 : ~(uint64_t)0;
-        if (looks) bits = active[start / 64];
-        for (; bits != 0; bits &= bits - 1) {
+    DNI_VECTOR sum = DNI_LOAD_PART(from, rest);
+    if (!looks)
+        for (size_t i = 0; i < k; i++, a += a_column, b += b_row)
+            sum = DNI_FMA(DNI_SET(*a), DNI_LOAD_PART(b, rest), sum);
+    for (size_t start = 0; looks && start < k; start += 64)
+        for (uint64_t bits = active[start / 64]; bits != 0; bits &= bits - 1) {
             const size_t i = start + dni_lowest(bits);
             sum = DNI_FMA(DNI_SET(a[i * a_column]), DNI_LOAD_PART(b + i * b_row, rest), sum);
         }
-    }
     DNI_STORE_PART(c, sum, rest);
+}
+
+DNI_TARGET static void DNI_NAME(row)(size_t n, size_t k, const dn_real *a, size_t a_column,
+                                     const dn_real *b, size_t b_row, const dn_real *from,
+                                     dn_real *c, bool looks) {
+    const size_t depth = 64 * DNI_FEW_WORDS;
+    if (from == NULL) from = (dn_real *)memset(c, 0, n * sizeof *c);
+    for (; k > depth; k -= depth, a += depth * a_column, b += depth * b_row, from = c)
+        DNI_NAME(part_of_row)(n, depth, a, a_column, b, b_row, from, c, looks);
+    DNI_NAME(part_of_row)(n, k, a, a_column, b, b_row, from, c, looks);
 }
 
 /*
@@ -2591,25 +2611,22 @@ DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, siz
 /*
 One thread's share of a product: block after block of k, or a single row. The bits have a place of
 fixed size on the stack, for 256 rows where k is 1024 (8 KB; the packed panel has 96). Only the
-first block of k may start from zero; the others add to what the block before has left in c. A sum
-of 784 terms is thus stored and loaded on its way, which rounds nothing: it is a `dn_real` in the
-register as it is in memory.
+first block of k starts from `from`; the others add to what the block before has left in c, which is
+a `dn_real` in the register as it is in memory: to store a sum on its way rounds nothing.
 */
 DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, const dni_factor *a,
-                                       const dni_factor *b, dn_real *c, size_t c_row,
-                                       size_t c_column, bool add, bool look_for_zeroes) {
+                                       const dni_factor *b, const dni_factor *from, dn_real *c,
+                                       size_t c_row, size_t c_column, bool look_for_zeroes) {
     uint64_t active[DNI_WORDS];
     if (m == 0 || n == 0) return;
     if (m == 1 && b->column_stride == 1 && c_column == 1) {
-        for (size_t start = 0, depth = 64 * DNI_FEW_WORDS; start == 0 || start < k; start += depth)
-            DNI_NAME(one_row)(n, k - start < depth ? k - start : depth,
-                              a->data + start * a->column_stride, a->column_stride,
-                              b->data + start * b->row_stride, b->row_stride, c, start == 0 && !add,
-                              look_for_zeroes && a->column_stride == 1);
+        DNI_NAME(row)(n, k, a->data, a->column_stride, b->data, b->row_stride, from->data, c,
+                      look_for_zeroes && a->column_stride == 1);
         return;
     }
     const bool looks = look_for_zeroes && a->row_stride != a->column_stride && /* which way? */
                        (a->marks != NULL || a->column_stride == 1);
+    const dni_factor sums = {c, c_row, c_column, NULL, 0, 0};
     const size_t depth = DNI_NAME(depth)(n, k, a, looks);
     const size_t most = looks ? DNI_WORDS / 2 / dni_marks_size(depth) * 8 : m;
     for (size_t row = 0; row < m; row += most)
@@ -2622,7 +2639,7 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, const dni_f
             block.c = c + row * c_row;
             block.c_row = c_row;
             block.c_column = c_column;
-            block.zero = start == 0 && !add;
+            block.from = dni_from(start == 0 ? *from : sums, row, 0);
             block.active = looks ? active : NULL;
             if (looks && a->column_stride == 1)
                 DNI_NAME(active_in_rows)(rows, block.k, block.a, active);
@@ -2649,9 +2666,7 @@ Each thread gets whole tiles, and one run of neighbouring ones. What is cut is w
 even. Of [40, 1000], two threads would get 16 and 24 rows; its 63 vectors of columns are dealt
 out 31 and 32. A product of less than 300,000 multiplications, some five microseconds, is finished
 sooner than two threads have agreed about it. Long arrays, in activations and updates, are dealt out
-in chunks in the same way.
-
-On two cores the large products of the table run 1.8 to 2.1 times as fast.
+in chunks. On two cores the large products of the table run 1.8 to 2.1 times as fast.
 
 Threads are OpenMP's, which the compiler brings along: with `-fopenmp` the `#pragma` is obeyed,
 without it the compiler does not know it, and the same loop runs in one thread. A product inside
@@ -2660,10 +2675,10 @@ another parallel region of the caller's stays in the thread that asks for it.
 puts such a place in to see that it is found.
 */
 DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, const dni_factor *a,
-                                         const dni_factor *b, dn_real *c, size_t c_row,
-                                         size_t c_column, bool add, bool look_for_zeroes) {
+                                         const dni_factor *b, const dni_factor *from, dn_real *c,
+                                         size_t c_row, size_t c_column, bool look_for_zeroes) {
 #ifdef _OPENMP
-    const int threads = (double)m * (double)n * (double)k > 3e5 ? dni_threads() : 1;
+    const int threads = (double)m * (double)n * (double)k > DNI_MEETING ? dni_threads() : 1;
     if (threads > 1) {
         const size_t count = (size_t)threads, lanes = (size_t)DNI_LANES;
         const size_t rows_each = ((m + 7) / 8 + count - 1) / count * 8; /* of the busiest thread */
@@ -2677,25 +2692,26 @@ DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, const dni
             const size_t end = units * ((size_t)thread + 1) / count * unit;
             const size_t size = (end < all ? end : all) - first;
             if (first >= all || end <= first) continue;
-            const dni_factor part_of_a = dni_from(*a, by_rows ? first : 0, 0);
-            const dni_factor part_of_b = dni_from(*b, 0, by_rows ? 0 : first);
+            const size_t row = by_rows ? first : 0, column = by_rows ? 0 : first;
+            const dni_factor part_of_a = dni_from(*a, row, 0), part_of_b = dni_from(*b, 0, column);
+            const dni_factor part_of_from = dni_from(*from, row, column);
             DNI_NAME(share)(by_rows ? size : m, by_rows ? n : size, k, &part_of_a, &part_of_b,
-                            c + first * (by_rows ? c_row : c_column), c_row, c_column, add,
+                            &part_of_from, c + row * c_row + column * c_column, c_row, c_column,
                             look_for_zeroes);
         }
         return;
     }
 #endif
-    DNI_NAME(share)(m, n, k, a, b, c, c_row, c_column, add, look_for_zeroes);
+    DNI_NAME(share)(m, n, k, a, b, from, c, c_row, c_column, look_for_zeroes);
 }
 
 static const dni_arithmetic DNI_NAME(arithmetic) = {
     DNI_TEXT(DNI_INSTANCE), DNI_NAME(divide_bytes), DNI_NAME(mark), DNI_NAME(scale),
     DNI_NAME(add_rows),     DNI_NAME(multiply),     DNI_NAME(penalize), DNI_NAME(exponentials),
     DNI_NAME(logarithm),    DNI_NAME(activate),     DNI_NAME(activate_backward),
-    DNI_NAME(update),       DNI_NAME(product)};
+    DNI_NAME(update),       DNI_NAME(row),          DNI_NAME(product)};
 
-#undef DNI_NAME
+/* What is different for the next instruction set. */
 #undef DNI_TARGET
 #undef DNI_VECTOR
 #undef DNI_LANES
@@ -2722,26 +2738,6 @@ static const dni_arithmetic DNI_NAME(arithmetic) = {
 #undef DNI_ABSOLUTE
 #undef DNI_POWER
 #undef DNI_MARK
-#undef DNI_FOR_EACH
-#undef DNI_DEFINE_TILE
-#undef DNI_START
-#undef DNI_START_LAST
-#undef DNI_READ
-#undef DNI_STEP
-#undef DNI_END
-#undef DNI_END_LAST
-#undef DNI_VECTORS_1
-#undef DNI_VECTORS_2
-#undef DNI_VECTORS_3
-#undef DNI_VECTORS_4
-#undef DNI_VECTORS_8
-#undef DNI_ROW_START
-#undef DNI_ROW_STEP
-#undef DNI_ROW_END
-#undef DNI_ROWS_1
-#undef DNI_ROWS_4
-#undef DNI_ROWS_6
-#undef DNI_ROWS_8
 #endif /* DNI_INSTANCE */
 
 #if defined(DNI_FIRST_PASS) && !defined(DNI_INSTANCE)
@@ -3049,7 +3045,7 @@ dX = dZ W^T those of the right factor W^T are columns of W. Either W^T is packed
 turns k n numbers. Or the whole product is turned round, dX^T = W dZ^T. Then the right factor is
 dZ^T, which is small, and it is the result, of m n numbers, that is turned, once
 for each block of k. The second is the better way for a small batch behind a large layer; and so
-the two are compared.
+the two are compared. A small product of one row goes straight to its loop.
 
 `DN_USE_CBLAS` sends everything to the BLAS of the platform instead, which sums in an order of
 its own: then the promise of equal bits ends, and `tests/test_cblas.sh` compares within
@@ -3083,50 +3079,55 @@ static void dni_blas(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c, si
 #endif
 
 /*
-As dn_matrix_multiply. It is worth looking for zeroes where a holds pixels; `marks` are those of
-the rows of a, if they are known.
+As dn_matrix_multiply. The sums start from zero, where `from` is NULL, from c, where it is that, or
+each row from the same one, as of biases. It is worth looking for zeroes where a holds pixels;
+`marks` are those of the rows of a, if they are known.
 */
-static void dni_multiply(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c, bool add,
-                         bool look_for_zeroes, const uint64_t *marks) {
-    const size_t k = which == DN_AT_B ? a.rows : a.columns;
-    DN_ASSERT(c.rows == (which == DN_AT_B ? a.columns : a.rows));
-    DN_ASSERT(c.columns == (which == DN_A_BT ? b.rows : b.columns));
-    DN_ASSERT(k == (which == DN_A_BT ? b.columns : b.rows));
+static void dni_multiply(dn_product which, const dn_matrix *a, const dn_matrix *b,
+                         const dn_matrix *c, const dn_real *from, bool look_for_zeroes,
+                         const uint64_t *marks) {
+    const size_t k = which == DN_AT_B ? a->rows : a->columns;
+    DN_ASSERT(c->rows == (which == DN_AT_B ? a->columns : a->rows));
+    DN_ASSERT(c->columns == (which == DN_A_BT ? b->rows : b->columns));
+    DN_ASSERT(k == (which == DN_A_BT ? b->columns : b->rows));
+    const size_t from_stride = from == c->data ? c->stride : 0;
 #ifdef DN_USE_CBLAS
     (void)look_for_zeroes, (void)marks;
-    dni_blas(which, a, b, c, k, add);
+    for (size_t r = 0; from != NULL && from != c->data && r < c->rows; r++)
+        memcpy(c->data + r * c->stride, from, c->columns * sizeof *from);
+    dni_blas(which, *a, *b, *c, k, from != NULL);
 #else
 #ifdef DN_KEEP_ZEROES /* tests/determinism shows that it changes no bit */
     look_for_zeroes = false;
 #endif
     const dni_arithmetic *arithmetic = dni_arithmetic_of_this_machine();
-    dni_factor left = {NULL, 0, 0, NULL, 0, 0}, right = left;
-    const size_t passes = (k + 255) / 256; /* over the result, about */
-    if (which == DN_A_BT && k > passes * c.rows) { /* turned round */
-        left.data = b.data;
-        left.row_stride = b.stride;
-        left.column_stride = 1;
-        right.data = a.data;
-        right.row_stride = 1;
-        right.column_stride = a.stride;
-        arithmetic->product(c.columns, c.rows, k, &left, &right, c.data, 1, c.stride, add, false);
+    if (which == DN_A_B && c->rows == 1 && c->columns * k <= DNI_MEETING) {
+        arithmetic->row(c->columns, k, a->data, 1, b->data, b->stride, from, c->data,
+                        look_for_zeroes);
         return;
     }
-    left.data = a.data;
-    left.row_stride = which == DN_AT_B ? 1 : a.stride;
-    left.column_stride = which == DN_AT_B ? a.stride : 1;
-    left.marks = marks;
-    left.marks_stride = dni_marks_size(a.columns);
-    right.data = b.data;
-    right.row_stride = which == DN_A_BT ? 1 : b.stride;
-    right.column_stride = which == DN_A_BT ? b.stride : 1;
-    arithmetic->product(c.rows, c.columns, k, &left, &right, c.data, c.stride, 1, add,
+    const size_t passes = (k + 255) / 256; /* over the result, about */
+    if (which == DN_A_BT && k > passes * c->rows && (from == NULL || from_stride > 0)) {
+        /* turned round */
+        const dni_factor left = {b->data, b->stride, 1, NULL, 0, 0};
+        const dni_factor right = {a->data, 1, a->stride, NULL, 0, 0};
+        const dni_factor start = {from, 1, c->stride, NULL, 0, 0};
+        arithmetic->product(c->columns, c->rows, k, &left, &right, &start, c->data, 1, c->stride,
+                            false);
+        return;
+    }
+    dni_factor left = {a->data, a->stride, 1, marks, dni_marks_size(a->columns), 0};
+    dni_factor right = {b->data, b->stride, 1, NULL, 0, 0};
+    if (which == DN_AT_B) left.row_stride = 1, left.column_stride = a->stride;
+    if (which == DN_A_BT) right.row_stride = 1, right.column_stride = b->stride;
+    const dni_factor start = {from, from_stride, 1, NULL, 0, 0};
+    arithmetic->product(c->rows, c->columns, k, &left, &right, &start, c->data, c->stride, 1,
                         look_for_zeroes);
 #endif
 }
 
 DN_API void dn_matrix_multiply(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c, bool add) {
-    dni_multiply(which, a, b, c, add, false, NULL);
+    dni_multiply(which, &a, &b, &c, add ? c.data : NULL, false, NULL);
 }
 
 /*
@@ -3149,7 +3150,7 @@ static int dni_threads_for_rows(size_t rows, size_t multiplications) {
     (void)multiplications;
     return 1;
 #else
-    if (rows < 16 || (double)rows * (double)multiplications <= 3e5) return 1;
+    if (rows < 16 || (double)rows * (double)multiplications <= DNI_MEETING) return 1;
     const size_t threads = (size_t)dni_threads(), tiles = (rows + 7) / 8;
     const size_t most = (tiles + threads - 1) / threads * 8; /* of the busiest thread */
     return most * threads <= rows + rows / 8 ? (int)threads : 1; /* an eighth may be lost */
@@ -4309,13 +4310,11 @@ DN_API void dn_workspace_free(dn_workspace *workspace) {
 /*
 ### Forward
 
-z starts as the bias in every row; the product adds to it. Layer after layer, the a of one is
-the x of the next:
+The sums of the product start from the biases. Layer after layer, the a of one is the x of the next:
 
 | step | reads | writes |
 |---|---|---|
-| dense, biases | bias [O] | z [B,O], each row a copy |
-| dense, product | x [B,I], w [I,O] | z [B,O], added to |
+| dense, product | x [B,I], w [I,O], bias [O] | z [B,O] |
 | dense, activation | z [B,O] | a [B,O] |
 | dropout, training | x [B,O] and draws | mask [B,O], a = x mask |
 | dropout, inference | x [B,O] | a = x |
@@ -4350,12 +4349,11 @@ static int dni_row_threads(const dn_net *net, size_t rows) {
 /* `marks` of the inputs, for the first layer, if they are known. */
 static void dni_affine(const dn_net *net, const dn_layer *layer, const dn_real *inputs,
                        const uint64_t *marks, size_t rows, dn_real *z) {
-    const dn_real *biases = net->parameters + layer->biases;
-    for (size_t b = 0; b < rows; b++)
-        memcpy(z + b * layer->outputs, biases, layer->outputs * sizeof *z);
-    dni_multiply(DN_A_B, dn_matrix_view((dn_real *)(uintptr_t)inputs, rows, layer->inputs),
-                 dn_matrix_view(net->parameters + layer->weights, layer->inputs, layer->outputs),
-                 dn_matrix_view(z, rows, layer->outputs), true, layer == net->layers, marks);
+    const size_t in = layer->inputs, out = layer->outputs;
+    const dn_matrix x = dn_matrix_view((dn_real *)(uintptr_t)inputs, rows, in);
+    const dn_matrix w = dn_matrix_view(net->parameters + layer->weights, in, out);
+    const dn_matrix to = dn_matrix_view(z, rows, out);
+    dni_multiply(DN_A_B, &x, &w, &to, net->parameters + layer->biases, layer == net->layers, marks);
 }
 
 static void dni_dense_forward(const dn_net *net, const dn_layer *layer, const dn_real *inputs,
@@ -4513,6 +4511,15 @@ In the code, the bias gradient is the sum of the rows of dz, added one after the
 weight gradient overwrites what stood in dw; then the penalty is added to it. What is frozen
 gets a gradient of zero, so that the vector holds no old numbers.
 */
+static void dni_weight_gradient(const dn_net *net, const dn_layer *layer, const dn_real *inputs,
+                                const uint64_t *marks, size_t rows, dn_real *dz,
+                                const dn_real *from, dn_real *dw) {
+    const size_t in = layer->inputs, out = layer->outputs;
+    const dn_matrix x = dn_matrix_view((dn_real *)(uintptr_t)inputs, rows, in);
+    const dn_matrix of_sums = dn_matrix_view(dz, rows, out), to = dn_matrix_view(dw, in, out);
+    dni_multiply(DN_AT_B, &x, &of_sums, &to, from, layer == net->layers, marks);
+}
+
 static void dni_dense_backward(const dn_net *net, const dn_layer *layer, const dn_real *inputs,
                                const uint64_t *marks, size_t rows, dn_real *dz, dn_penalty penalty,
                                dn_real *gradient) {
@@ -4521,9 +4528,7 @@ static void dni_dense_backward(const dn_net *net, const dn_layer *layer, const d
     if (layer->freeze_weights) {
         memset(dw, 0, in * out * sizeof *dw);
     } else {
-        dni_multiply(DN_AT_B, dn_matrix_view((dn_real *)(uintptr_t)inputs, rows, in),
-                     dn_matrix_view(dz, rows, out), dn_matrix_view(dw, in, out), false,
-                     layer == net->layers, marks);
+        dni_weight_gradient(net, layer, inputs, marks, rows, dz, NULL, dw);
         if (penalty.l1 != 0 || penalty.l2 != 0)
             dni_arithmetic_of_this_machine()->penalize(
                 penalty, net->parameters + layer->weights, dw, in * out);
@@ -4555,15 +4560,13 @@ averages: they take the way over the vector.
 static void dni_dense_descend(dn_net *net, const dn_layer *layer, const dn_real *inputs,
                               const uint64_t *marks, size_t rows, dn_real *dz,
                               dn_real learning_rate) {
-    const size_t in = layer->inputs, out = layer->outputs;
+    const size_t out = layer->outputs;
+    dn_real *w = net->parameters + layer->weights, *bias = net->parameters + layer->biases;
     dni_arithmetic_of_this_machine()->scale(-learning_rate, dz, rows * out);
     if (!layer->freeze_weights)
-        dni_multiply(DN_AT_B, dn_matrix_view((dn_real *)(uintptr_t)inputs, rows, in),
-                     dn_matrix_view(dz, rows, out),
-                     dn_matrix_view(net->parameters + layer->weights, in, out), true,
-                     layer == net->layers, marks);
+        dni_weight_gradient(net, layer, inputs, marks, rows, dz, w, w);
     if (!layer->freeze_biases)
-        dni_arithmetic_of_this_machine()->add_rows(dz, rows, out, net->parameters + layer->biases);
+        dni_arithmetic_of_this_machine()->add_rows(dz, rows, out, bias);
 }
 
 /*
@@ -5275,7 +5278,7 @@ DN_API dn_status dn_predict(const dn_net *net, const dn_real *inputs, size_t cou
                             dn_real *outputs, void *buffer, dn_error *error) {
     dn_status status = dni_net_check(net, error);
     if (status != DN_OK || count == 0) return status;
-    if (count == 1) dni_prefetch(inputs, net->inputs * sizeof *inputs);
+    if (count == 1) dni_prefetch(inputs + net->inputs, net->inputs * sizeof *inputs); /* the next */
     void *own = NULL;
     if (buffer == NULL) {
         buffer = own = dni_allocate(dn_predict_size(net, count), 1);
@@ -5529,8 +5532,7 @@ $$ \sqrt{a (1 - a) / n} $$
 For a = 0.98 and n = 10,000 that is sqrt(0.98 * 0.02 / 10000) = 0.0014: fourteen pictures. The
 difference of two such nets, each measured on a set of its own, has sqrt(2) times this error, 0.2
 percentage points. Below 0.3 points, then, a difference between two runs says next to nothing: on
-another test set they may well change places. (On the same set their errors are partly the same
-samples, and the comparison is a little sharper.) On 500 samples one accuracy has an error of 0.6.
+another test set they may well change places.
 
 ### A walk through the data
 
@@ -6085,10 +6087,8 @@ themselves, then layer by layer. What it says looks like this, in one line:
     training diverged in epoch 1, batch 7: the parameters of layer 0 (relu) hold NaN;
     lower the learning rate (now 5)
 
-An example of how it comes: one weight w, one sample x = 1, target 0, squared error, so that the
-gradient is w and a step makes w <- w - eta w = (1 - eta) w. For eta = 0.5 the weight is halved each
-time. For eta = 3 it is multiplied by -2: 1, -2, 4, -8, and after 128 steps it is larger than
-any float. In a real net the border is not at 2, but there is one.
+With one weight w, sample 1, target 0 and squared error, a step makes w <- (1 - eta) w. For eta = 3
+that is 1, -2, 4, -8, and after 128 steps more than any float can hold.
 
 The search begins at the samples and goes upwards, because a NaN below makes everything above it
 NaN as well:
@@ -6101,11 +6101,9 @@ NaN as well:
 | the loss alone | all of these are finite: the losses are too large to be added |
 
 The first layer with a bad number need not be the cause: its parameters were changed by a gradient
-that came from above. But an activation of the user's own that makes a NaN, say the root of a
-negative number, is found out: its layer has sound parameters and unsound outputs.
-
-Who wants to see how the training goes on from there sets `ignore_divergence`. Where patience has
-kept the best parameters, the net goes back to them also after a divergence.
+that came from above. Who wants to see how the training goes on from there sets
+`ignore_divergence`. Where patience has kept the best parameters, the net goes back to them also
+after a divergence.
 
 *How we know that it is right:* `tests/test_training.c` puts NaN and infinity into chosen layers
 and into a sample and reads which place the message names; it also lets the very last step
@@ -7300,8 +7298,7 @@ unpacked, they are joined. All numbers have their lowest byte first.
 | 1 | flags: 1 text, 2 header checksum, 4 extra field, 8 name, 16 comment |
 | 6 | time, level, system |
 | 2 + n | with flag 4: n and the extra field |
-| to a zero byte | with flag 8: the name of the file |
-| to a zero byte | with flag 16: a comment |
+| to a zero byte | with flag 8: the name of the file; with flag 16: a comment |
 | 2 | with flag 2: the lower half of the CRC-32 of all header bytes so far |
 | ... | deflate blocks |
 | 4, 4 | CRC-32 of the unpacked bytes, and their number modulo 2^32 |
@@ -7327,12 +7324,9 @@ P without its highest term, its coefficients written from the lowest degree to t
 The remainder starts from all ones, so that zeroes at the beginning count, and is inverted
 at the end.
 
-Division is linear: the remainder of a sum is the sum of the remainders,
-
-$$ (A + B) \bmod P = (A \bmod P) + (B \bmod P) $$
-
-so that what 8 bits do to the remainder can be looked up, and four bytes can be looked up
-independently: `table[k][b]` is what the byte b does when k more bytes follow it. From
+Division is linear: the remainder of a sum is the sum of the remainders, so that what 8 bits do to
+the remainder can be looked up, and that of four bytes independently: `table[k][b]` is what the
+byte b does when k more bytes follow it. From
 `table[k - 1]` to `table[k]` one more zero byte is divided.
 
     r ^= four bytes;
@@ -8579,7 +8573,6 @@ the length of the file does not check. The alternatives have more of each:
 |---|---|---|
 | pickle (PyTorch's .pt) | a Python interpreter | programs in the data, which it runs |
 | HDF5 (Keras' .h5) | a library of several hundred thousand lines | pointers all over the file |
-| ONNX | protocol buffers | a language of operators |
 | NumPy's .npz | zip and deflate | bombs: a kilobyte that unpacks to a gigabyte |
 | safetensors | a page of JSON | what this chapter checks |
 
@@ -8700,11 +8693,8 @@ By hand, with the fields of each number written out:
 
 | bits | sign | e | m | value |
 |---|---|---|---|---|
-| F16 3c00 | + | 15 | 0 | 1024 * 2^-10 = 1 |
 | F16 ba00 | - | 14 | 512 | -1536 * 2^-11 = -0.75 |
 | F16 7bff | + | 30 | 1023 | 2047 * 2^5 = 65504, the largest |
-| F16 0001 | + | 0 | 1 | 2^-24, the smallest |
-| BF16 3f80 | + | 127 | 0 | as F32 3f800000: 2^(127 - 127) = 1 |
 | BF16 bf40 | - | 126 | 64 | as F32 bf400000: -(1 + 64/128) * 2^-1 = -0.75 |
 
 F16 has more digits, BF16 the range of a float. All numbers of both are floats, so that
@@ -8728,8 +8718,6 @@ $$ q = \operatorname{round}(m / p), \qquad m / p = q + \frac{m - q p}{p} $$
 
 (Beyond 10^22 more than one step is needed, and the last bit of a double may be lost;
 that of a float never is.)
-
-For example 0.1 is m = 1, e = -1: 1 / 10 rounded is 0.1, as the compiler would have it.
 
 One step scales the number `high + low`, of which `low` is the part of a large m that
 a double cannot hold: m has up to 64 bits, a double 53.
@@ -8874,11 +8862,8 @@ not occur.
 
 | bytes | would be | refused because |
 |---|---|---|
-| c3 28 | | the second byte does not start with 10 |
 | c0 af | 2f, a slash | one byte is enough; a filter for slashes would not see it |
-| e2 82 (end) | | the third byte is missing |
 | ed a0 80 | d800 | a surrogate |
-| f4 90 80 80 | 110000 | beyond the last code point |
 
 `dni_utf8_length` looks at one sequence: the number of its bytes, or 0 if there is no
 valid one. The mask of the first byte's own bits is a shift, 1f for two bytes, 0f for
@@ -10871,7 +10856,6 @@ disk, the file is renamed, which the system does as a whole or not at all.
 | disk full, quota, limit | error, NAME is the old file | | |
 | the process is killed | NAME is the old file | NAME is the old file | NAME is the new file |
 | the power fails | NAME is the old file | NAME is the old file | the old or the new file |
-| another program reads NAME | gets the old file | gets the old file | gets the new file |
 
 *Why this order.* File systems differ in the order in which they bring writes and renames to the
 disk (Pillai et al., 2014): without fsync, the new name may stand for contents that never reached
@@ -11082,12 +11066,8 @@ Every number is stored as its bits. What is *not* stored is what can be made aga
 order of the samples follows from the state of the generator at the start of the epoch.
 
 When to save is the program's decision: after every epoch, every minute, on a signal. What
-a kill can cost is the time since then, never the training:
-
-    saved at      |epoch 1      |epoch 2      |epoch 3
-    killed at     |             |       x
-    goes on from  |             |epoch 2
-    and ends with the same bits as if it had not been killed
+a kill can cost is the time since then, never the training: it ends with the same bits as if it had
+not been killed.
 
 ### The same training
 
@@ -11632,7 +11612,6 @@ What the file does without, and what takes its place:
 | the math library | a series for exp, Newton's method for the square root, or integers only |
 | a file system | the numbers are initialised constants: the linker puts them into memory |
 | headers of this library | `<stdint.h>`, which C99 promises even to freestanding compilers |
-| training, dropout, losses | nothing: a finished net only runs forward |
 
 Such a file can be kept beside the sources of a project and is compiled with them. A year
 later the same text gives the same net, whatever became of the library that wrote it.
@@ -11677,9 +11656,9 @@ The sizes can be checked by hand. Layer 0 has 784 * 128 = 100,352 weights, layer
     float:  4 * (100352 + 1280 + 138)         = 407080
     int8:   100352 + 1280 + 138 * (4 + 4)     = 102736
 
-A net of this size fits a controller with 128 kilobytes of flash memory in 8 bits only.
-The scratch is for the outputs of hidden layers: the pixels stay where the caller has them,
-and the scores go where the caller wants them.
+In 8 bits this net fits a controller with 128 kilobytes of flash memory. The scratch is for the
+outputs of hidden layers: the pixels stay where the caller has them, and the scores go where the
+caller wants them.
 */
 /*
 ### Writing text
@@ -11883,17 +11862,13 @@ By hand: of four weights the largest is 1.27, so that the scale is 1.27 / 127 = 
     weights (0.5, -1.27, 0.254, 0.9)   over the scale (50, -127, 25.4, 90)
     stored  (50, -127, 25, 90)         back           (0.50, -1.27, 0.25, 0.90)
 
-Rounding moves a number by half a step at most, hence no error exceeds half a scale, here
-0.005. Of the largest weight that is 1 in 254.
+Rounding moves a number by half a step at most, here 0.005: of the largest weight 1 in 254.
 
 *Why every output has a scale of its own.* Suppose the layer has a second output, whose
 weights are a hundred times smaller: (0.005, -0.0127, 0.00254, 0.009). At the scale 0.01 they
 become 1 (0.5 is rounded up), -1, 0 and 1: the direction of the row is lost. At its own
-scale, 0.0001, they are 50, -127, 25 and 90 again. It costs 4 bytes per output, since the
-scale shows up only in the multiplier of the output (see below), and no time.
-
-The scales of the inputs cannot be chosen that way: all inputs are added up in one sum,
-hence they share one scale.
+scale, 0.0001, they are 50, -127, 25 and 90 again. It costs 4 bytes per output, in its multiplier
+(see below), and no time. The inputs, which are added up in one sum, must share one scale.
 
 ### Sums
 
@@ -12178,11 +12153,9 @@ Say the largest output of a ReLU layer is 10.2: one step of its bytes is 10.2 / 
 and no output of the calibration is off by more than 0.02 for that rounding. A later
 sample that reaches 12 is stored as 255, that is 10.2.
 
-The choice of the maximum is a trade. A single outlier of 102 would make the step 0.4 for
-all other samples; to cut it off instead would clamp it. Some quantisers look for the
-range with the least error; the maximum needs no such choice. The calibration data
-should be training data: the test set must not have a part in making the net that it
-judges.
+A single outlier of 102 would make the step 0.4 for all other samples; some quantisers look for the
+range with the least error instead. The calibration data should be training data: the test set must
+not have a part in making the net that it judges.
 */
 typedef struct dni_range {
     double z, a; /* largest absolute values before and after the activation */

@@ -7,20 +7,24 @@
 
 enum { LIMIT = 40, ROOM = 1100 * 1100 };
 static dn_real a_plain[ROOM], a_turned[ROOM], b_plain[ROOM], b_turned[ROOM], c_fast[ROOM];
-static dn_real c_start[ROOM], c_from_zero[ROOM], c_from_start[ROOM];
+static dn_real c_start[ROOM], c_from_zero[ROOM], c_from_itself[ROOM], c_from_row[ROOM];
 static uint64_t marks[1100 * 18]; /* of the left factor */
+static const dni_factor nothing = {NULL, 0, 0, NULL, 0, 0};
 
-/* c[i,j] = fma over k in ascending order, from zero and from c_start. */
+/* c[i,j] = fma over k in ascending order, from zero, from c_start and from its first row. */
+enum { FROM_ZERO, FROM_ITSELF, FROM_ROW };
 static void naive(size_t m, size_t n, size_t k) {
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
-            dn_real zero = 0, start = c_start[i * n + j];
+            dn_real zero = 0, start = c_start[i * n + j], row = c_start[j];
             for (size_t l = 0; l < k; l++) {
                 zero = dni_fma_real(a_plain[i * k + l], b_plain[l * n + j], zero);
                 start = dni_fma_real(a_plain[i * k + l], b_plain[l * n + j], start);
+                row = dni_fma_real(a_plain[i * k + l], b_plain[l * n + j], row);
             }
             c_from_zero[i * n + j] = zero;
-            c_from_start[i * n + j] = start;
+            c_from_itself[i * n + j] = start;
+            c_from_row[i * n + j] = row;
         }
 }
 
@@ -41,11 +45,13 @@ static void fill(size_t m, size_t n, size_t k, double zeroes, uint64_t seed) {
 }
 
 /* One product by one instruction set; c has a stride of n + gap, and the gap must not change. */
-static bool same(const dni_arithmetic *by, dn_product use, size_t m, size_t n, size_t k, bool add,
+static bool same(const dni_arithmetic *by, dn_product use, size_t m, size_t n, size_t k, int start,
                  bool look, size_t gap) {
     const dn_real mark = 12345;
-    const dn_real *expected = add ? c_from_start : c_from_zero;
-    dni_factor a = {NULL, 0, 0, NULL, 0, 0}, b = a;
+    const dn_real *expected = start == FROM_ZERO     ? c_from_zero
+                              : start == FROM_ITSELF ? c_from_itself
+                                                     : c_from_row;
+    dni_factor a = nothing, b = nothing, from = nothing;
     a.data = use == DN_AT_B ? a_turned : a_plain;
     a.row_stride = use == DN_AT_B ? 1 : k;
     a.column_stride = use == DN_AT_B ? m : 1;
@@ -59,21 +65,27 @@ static bool same(const dni_arithmetic *by, dn_product use, size_t m, size_t n, s
     b.data = use == DN_A_BT ? b_turned : b_plain;
     b.row_stride = use == DN_A_BT ? 1 : n;
     b.column_stride = use == DN_A_BT ? k : 1;
-    const bool turned = use == DN_A_BT && (m + n + k + add) % 2 != 0; /* c^T = b^T a^T */
+    const bool turned = /* c^T = b^T a^T */
+        use == DN_A_BT && start != FROM_ROW && (m + n + k + (size_t)start) % 2 != 0;
     for (size_t i = 0; i < m; i++) {
         for (size_t j = 0; j < n; j++) c_fast[i * (n + gap) + j] = c_start[i * n + j];
         for (size_t j = n; j < n + gap; j++) c_fast[i * (n + gap) + j] = mark;
     }
+    if (start != FROM_ZERO) {
+        from.data = start == FROM_ITSELF ? c_fast : c_start;
+        from.row_stride = turned ? 1 : start == FROM_ITSELF ? n + gap : 0;
+        from.column_stride = turned ? n + gap : 1;
+    }
     if (turned) {
         dni_factor left = {b_turned, k, 1, NULL, 0, 0}, right = {a_plain, 1, k, NULL, 0, 0};
-        by->product(n, m, k, &left, &right, c_fast, 1, n + gap, add, look);
+        by->product(n, m, k, &left, &right, &from, c_fast, 1, n + gap, look);
     } else {
-        by->product(m, n, k, &a, &b, c_fast, n + gap, 1, add, look);
+        by->product(m, n, k, &a, &b, &from, c_fast, n + gap, 1, look);
     }
     for (size_t i = 0; i < m; i++) {
         if (memcmp(c_fast + i * (n + gap), expected + i * n, n * sizeof(dn_real)) != 0) {
-            note("%s, use %d, %zu x %zu x %zu, add %d, look %d, gap %zu: row %zu differs", by->name,
-                 (int)use, m, n, k, add, look, gap, i);
+            note("%s, use %d, %zu x %zu x %zu, from %d, look %d, gap %zu: row %zu differs", by->name,
+                 (int)use, m, n, k, start, look, gap, i);
             return false;
         }
         for (size_t j = n; j < n + gap; j++)
@@ -134,7 +146,7 @@ static void small_sizes(const dni_arithmetic **all, size_t count) {
                     for (int use = 0; use < 3; use++) /* portable C is slow: one use at a time */
                         if (s > 0 || (size_t)use == turn % 3)
                             right[use][s] = same(all[s], (dn_product)use, m, n, k,
-                                                 (turn + (size_t)use) % 2 != 0, turn % 4 != 1,
+                                                 (int)(turn + (size_t)use) % 3, turn % 4 != 1,
                                                  turn % 5) && right[use][s];
             }
     const char *const uses[3] = {"a b", "a^T b", "a b^T"};
@@ -157,10 +169,10 @@ static void large_sizes(const dni_arithmetic **all, size_t count) {
         naive(m, n, k);
         for (size_t s = 0; s < count; s++)
             for (int use = 0; use < 3; use++)
-                for (int add = 0; add < 2; add++)
+                for (int start = 0; start < 3; start++)
                     for (int look = 0; look < 2; look++)
-                        if (s > 0 || (use + add + look) % 3 == 0)
-                            right = same(all[s], (dn_product)use, m, n, k, add, look, 0) && right;
+                        if (s > 0 || (use + start + look) % 3 == 0)
+                            right = same(all[s], (dn_product)use, m, n, k, start, look, 0) && right;
         ok(right, "%zu x %zu x %zu, all uses and instruction sets", m, n, k);
     }
 }
@@ -176,7 +188,7 @@ static void not_finite(const dni_arithmetic **all, size_t count) {
             b_plain[9 * n + 20] = (dn_real)INFINITY;
             naive(m, n, k);
             dni_factor a = {a_plain, k, 1, NULL, 0, 0}, b = {b_plain, n, 1, NULL, 0, 0};
-            all[s]->product(m, n, k, &a, &b, c_fast, n, 1, false, look);
+            all[s]->product(m, n, k, &a, &b, &nothing, c_fast, n, 1, look);
             for (size_t i = 0; i < m * n; i++) {
                 const dn_real got = c_fast[i], expected = c_from_zero[i];
                 const bool nan = expected != expected;
@@ -193,7 +205,7 @@ static void not_finite(const dni_arithmetic **all, size_t count) {
     bool seen = true;
     for (size_t s = 0; s < count; s++) {
         dni_factor a = {a_plain, 16, 1, NULL, 0, 0}, b = {b_plain, 20, 1, NULL, 0, 0};
-        all[s]->product(8, 20, 16, &a, &b, c_fast, 20, 1, false, true);
+        all[s]->product(8, 20, 16, &a, &b, &nothing, c_fast, 20, 1, true);
         for (size_t j = 0; j < 20; j++) seen = seen && c_fast[5 * 20 + j] != c_fast[5 * 20 + j];
     }
     ok(seen, "a NaN among the inputs is not taken for a zero");
@@ -209,25 +221,39 @@ static void row_from_column(const dni_arithmetic **all, size_t count) {
         for (size_t i = 0; i < m; i++) {
             const dni_factor a = {a_turned + i, 1, m, NULL, 0, 0};
             const dni_factor b = {b_plain, n, 1, NULL, 0, 0};
-            all[s]->product(1, n, k, &a, &b, c_fast, n, 1, false, true);
+            all[s]->product(1, n, k, &a, &b, &nothing, c_fast, n, 1, true);
             right = right && memcmp(c_fast, c_from_zero + i * n, n * sizeof *c_fast) == 0;
         }
     ok(right, "a row that lies as a column is not searched for zeroes as if it were a row");
 }
 
-static void public_door(void) {
-    fill(30, 20, 25, 0, 1);
-    naive(30, 20, 25);
-    dn_matrix_multiply(DN_A_B, dn_matrix_view(a_plain, 30, 25), dn_matrix_view(b_plain, 25, 20),
-                       dn_matrix_view(c_fast, 30, 20), false);
-    ok(memcmp(c_fast, c_from_zero, 600 * sizeof *c_fast) == 0, "dn_matrix_multiply: a b");
-    dn_matrix_multiply(DN_AT_B, dn_matrix_view(a_turned, 25, 30), dn_matrix_view(b_plain, 25, 20),
-                       dn_matrix_view(c_fast, 30, 20), false);
-    ok(memcmp(c_fast, c_from_zero, 600 * sizeof *c_fast) == 0, "dn_matrix_multiply: a^T b");
-    memcpy(c_fast, c_start, 600 * sizeof *c_fast);
-    dn_matrix_multiply(DN_A_BT, dn_matrix_view(a_plain, 30, 25), dn_matrix_view(b_turned, 20, 25),
-                       dn_matrix_view(c_fast, 30, 20), true);
-    ok(memcmp(c_fast, c_from_start, 600 * sizeof *c_fast) == 0, "dn_matrix_multiply: c + a b^T");
+/* Through the doors, which choose a way: a single row, all, or all turned round. */
+static void doors(void) {
+    static const size_t sizes[][3] = {{30, 20, 25}, {5, 20, 25}, {1, 20, 25}, {1, 700, 600}};
+    const char *const uses[3] = {"a b", "a^T b", "a b^T"};
+    for (int use = 0; use < 3; use++) {
+        bool right = true, private_right = true;
+        for (size_t i = 0; i < 4; i++) {
+            const size_t m = sizes[i][0], n = sizes[i][1], k = sizes[i][2];
+            const dn_matrix a = use == DN_AT_B ? dn_matrix_view(a_turned, k, m)
+                                               : dn_matrix_view(a_plain, m, k);
+            const dn_matrix b = use == DN_A_BT ? dn_matrix_view(b_turned, n, k)
+                                               : dn_matrix_view(b_plain, k, n);
+            const dn_matrix c = dn_matrix_view(c_fast, m, n);
+            const size_t size = m * n * sizeof *c_fast;
+            fill(m, n, k, 0, 1);
+            naive(m, n, k);
+            dn_matrix_multiply((dn_product)use, a, b, c, false);
+            right = right && memcmp(c_fast, c_from_zero, size) == 0;
+            memcpy(c_fast, c_start, size);
+            dn_matrix_multiply((dn_product)use, a, b, c, true);
+            right = right && memcmp(c_fast, c_from_itself, size) == 0;
+            dni_multiply((dn_product)use, &a, &b, &c, c_start, false, NULL);
+            private_right = private_right && memcmp(c_fast, c_from_row, size) == 0;
+        }
+        ok(right, "dn_matrix_multiply: %s and c + %s", uses[use], uses[use]);
+        ok(private_right, "dni_multiply: biases + %s", uses[use]);
+    }
     fill(4, 3, 0, 0, 1);
     dn_matrix_multiply(DN_A_B, dn_matrix_view(a_plain, 4, 0), dn_matrix_view(b_plain, 0, 3),
                        dn_matrix_view(c_fast, 4, 3), false);
@@ -254,6 +280,6 @@ int main(void) {
     large_sizes(all, count);
     not_finite(all, count);
     row_from_column(all, count);
-    public_door();
+    doors();
     return done();
 }
