@@ -1707,7 +1707,8 @@ typedef struct dni_arithmetic {
     void (*add_rows)(const dn_real *from, size_t rows, size_t columns, dn_real *sums);
     void (*multiply)(const dn_real *from, dn_real *to, size_t count);
     void (*penalize)(dn_penalty penalty, const dn_real *w, dn_real *dw, size_t count);
-    void (*exponentials)(const dn_real *from, dn_real *to, size_t count);
+    void (*exponentials)(dn_real less, const dn_real *from, dn_real *to, size_t count);
+    void (*softmax)(const dn_real *z, dn_real *a, size_t rows, size_t columns);
     double (*logarithm)(double x);
     void (*activate)(dn_activation f, const dn_real *from, dn_real *to, size_t count);
     void (*activate_backward)(dn_activation f, const dn_real *a, dn_real *delta, size_t count);
@@ -2031,8 +2032,22 @@ DNI_TARGET static void DNI_NAME(penalize)(dn_penalty penalty, const dn_real *w, 
                  y = DNI_FMA(l2, x, DNI_FMA(l1, DNI_IF_POSITIVE(x, one, below), y)));
 }
 
-DNI_TARGET static void DNI_NAME(exponentials)(const dn_real *from, dn_real *to, size_t count) {
-    DNI_FOR_EACH(from, to, count, y = DNI_NAME(exp)(x));
+/* exp(x - less) of each number. */
+DNI_TARGET static void DNI_NAME(exponentials)(dn_real less, const dn_real *from, dn_real *to,
+                                              size_t count) {
+    DNI_FOR_EACH(from, to, count, y = DNI_NAME(exp)(DNI_SUB(x, DNI_SET(less))));
+}
+
+/* Of each row: see chapter 4. */
+DNI_TARGET static void DNI_NAME(softmax)(const dn_real *z, dn_real *a, size_t rows,
+                                         size_t columns) {
+    for (size_t r = 0; r < rows; r++, z += columns, a += columns) {
+        dn_real largest = z[0], sum = 0;
+        for (size_t j = 1; j < columns; j++) largest = z[j] > largest ? z[j] : largest;
+        DNI_NAME(exponentials)(largest, z, a, columns);
+        for (size_t j = 0; j < columns; j++) sum += a[j];
+        DNI_FOR_EACH(a, a, columns, y = DNI_DIV(x, DNI_SET(sum)));
+    }
 }
 
 /*
@@ -2708,8 +2723,8 @@ DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, const dni
 static const dni_arithmetic DNI_NAME(arithmetic) = {
     DNI_TEXT(DNI_INSTANCE), DNI_NAME(divide_bytes), DNI_NAME(mark), DNI_NAME(scale),
     DNI_NAME(add_rows),     DNI_NAME(multiply),     DNI_NAME(penalize), DNI_NAME(exponentials),
-    DNI_NAME(logarithm),    DNI_NAME(activate),     DNI_NAME(activate_backward),
-    DNI_NAME(update),       DNI_NAME(row),          DNI_NAME(product)};
+    DNI_NAME(softmax),      DNI_NAME(logarithm),    DNI_NAME(activate),
+    DNI_NAME(activate_backward), DNI_NAME(update),  DNI_NAME(row),      DNI_NAME(product)};
 
 /* What is different for the next instruction set. */
 #undef DNI_TARGET
@@ -3725,30 +3740,9 @@ $$ a_j = \frac{e^{z_j}}{\sum_k e^{z_k}} $$
     a[b,j] = exp(z[b,j] - m) / sum over k of exp(z[b,k] - m),   m = max over k of z[b,k]
 
 Subtracting the largest z cancels out of the fraction and leaves exponents that are
-at most 0, one of them exactly 0: nothing overflows and the sum is at least 1.
-*/
-static dn_real dni_maximum(const dn_real *numbers, size_t count) {
-    dn_real largest = numbers[0];
-    for (size_t i = 1; i < count; i++)
-        if (numbers[i] > largest) largest = numbers[i];
-    return largest;
-}
+at most 0, one of them exactly 0: nothing overflows and the sum is at least 1. The loop stands in
+chapter 2, with those of the other activations.
 
-static void dni_softmax(const dn_real *z, dn_real *a, size_t rows, size_t columns) {
-    for (size_t r = 0; r < rows; r++) {
-        const dn_real *from = z + r * columns;
-        const dn_real largest = dni_maximum(from, columns);
-        for (size_t j = 0; j < columns; j++) a[r * columns + j] = from[j] - largest;
-    }
-    dni_arithmetic_of_this_machine()->exponentials(a, a, rows * columns);
-    for (size_t r = 0; r < rows; r++, a += columns) {
-        dn_real sum = 0;
-        for (size_t j = 0; j < columns; j++) sum += a[j];
-        for (size_t j = 0; j < columns; j++) a[j] /= sum;
-    }
-}
-
-/*
 ### Forward
 
 `from` and `to` may be the same array.
@@ -3757,7 +3751,7 @@ static void dni_activate(const dn_layer *layer, const dn_real *from, dn_real *to
     const dni_arithmetic *arithmetic = dni_arithmetic_of_this_machine();
     const size_t count = rows * layer->outputs;
     if (layer->activation == DN_SOFTMAX) {
-        dni_softmax(from, to, rows, layer->outputs);
+        arithmetic->softmax(from, to, rows, layer->outputs);
         return;
     }
     if (layer->activation == DN_CUSTOM) {
@@ -3894,8 +3888,7 @@ static double dni_log_sum_exp(const dn_real *z, size_t count, size_t without) {
         if (k != without && !(z[k] <= largest)) largest = z[k];
     for (size_t k = 0; k < count; k += 64) {
         const size_t end = count - k < 64 ? count - k : 64;
-        for (size_t j = 0; j < end; j++) part[j] = z[k + j] - largest;
-        dni_arithmetic_of_this_machine()->exponentials(part, part, end);
+        dni_arithmetic_of_this_machine()->exponentials(largest, z + k, part, end);
         for (size_t j = 0; j < end; j++)
             if (k + j != without) sum += part[j];
     }
