@@ -1729,9 +1729,10 @@ enum {
     DNI_DEEPEST = 1024, /* values of k in a block at most */
     DNI_WORDS = 1024, /* of 64 bits, that say what is not zero */
     DNI_FEW_WORDS = 4, /* the same for a single row, in parts */
-    DNI_MEETING = 300000, /* multiplications: for less, threads do not meet */
     DNI_CHUNK = 4096  /* long arrays are dealt out to threads in chunks of so many */
 };
+
+#define DNI_MEETING 300000 /* multiplications: for less, threads do not meet */
 
 static inline size_t dni_chunk(size_t left) { return left < DNI_CHUNK ? left : (size_t)DNI_CHUNK; }
 
