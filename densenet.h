@@ -3106,7 +3106,6 @@ static void dni_multiply(dn_product which, const dn_matrix *a, const dn_matrix *
     DN_ASSERT(c->rows == (which == DN_AT_B ? a->columns : a->rows));
     DN_ASSERT(c->columns == (which == DN_A_BT ? b->rows : b->columns));
     DN_ASSERT(k == (which == DN_A_BT ? b->columns : b->rows));
-    const size_t from_stride = from == c->data ? c->stride : 0;
 #ifdef DN_USE_CBLAS
     (void)look_for_zeroes, (void)marks;
     for (size_t r = 0; from != NULL && from != c->data && r < c->rows; r++)
@@ -3123,6 +3122,7 @@ static void dni_multiply(dn_product which, const dn_matrix *a, const dn_matrix *
         return;
     }
     const size_t passes = (k + 255) / 256; /* over the result, about */
+    const size_t from_stride = from == c->data ? c->stride : 0;
     if (which == DN_A_BT && k > passes * c->rows && (from == NULL || from_stride > 0)) {
         /* turned round */
         const dni_factor left = {b->data, b->stride, 1, NULL, 0, 0};

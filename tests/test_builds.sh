@@ -102,7 +102,7 @@ no_files() {
 }
 
 for cc in gcc clang; do
-    if ! have $cc; then skip 10 "no $cc (Debian package $cc)"; continue; fi
+    if ! have $cc; then skip 11 "no $cc (Debian package $cc)"; continue; fi
     check "$cc -O2, no other flag: builds without a word, runs" quiet $cc -O2 main.c -o main -lm
     for std in c99 c11; do
         # shellcheck disable=SC2086
@@ -116,6 +116,8 @@ for cc in gcc clang; do
         check "$cc, two translation units" in_two $cc -std=c99 -O1 $strict
         check "$cc, DN_STATIC in two translation units" static_in_two $cc -std=c99 -O1 $strict
         check "$cc, DN_NO_STDIO" no_files $cc -std=c99 -O1 $strict
+        check "$cc, DN_USE_CBLAS, strict: builds" \
+            $cc -std=c99 -O1 -DDN_USE_CBLAS $strict -c main.c -o main.o
         check "$cc, included before and after the implementation" \
             $cc -std=c99 -O1 $strict include_twice.c -o twice -lm
     }
