@@ -1512,9 +1512,8 @@ How much work is it? A net 784-1000-10, trained with batches of 40, does in one 
 | activations, loss, biases, the update of the last layer | about 200,000 | |
 
 Ninety-eight percent are two products of the same three sizes. An epoch of 50,000 samples has
-1250 such steps: 80 thousand million multiply-adds. A processor core can do 16 to 64 thousand
-million in a second; a program written without thought does one or two. The way from the one to
-the other is the subject of the second half of this chapter.
+1250 such steps: 80 thousand million multiply-adds. A core can do 16 to 110 thousand million in a
+second; a program written without thought does one or two.
 
 ### One text, many instruction sets
 
@@ -1545,9 +1544,8 @@ portable C a "vector" is a single number, and the text becomes ordinary scalar c
 | `DNI_TILE_MASKS` | 1 if a part of a vector is stored as fast as a whole one, else 0 |
 
 Every word is exact or rounded once, so that the lanes compute what scalar code computes,
-and the result does not depend on the number of lanes. That is the whole secret of "the
-same bits everywhere", with two more rules: a product is never added by itself (chapter
-1), and sums run in a fixed order.
+and the result does not depend on the number of lanes. Two more rules make the bits the same
+everywhere: a product is never added by itself (chapter 1), and sums run in a fixed order.
 
 Two examples of what the rules exclude. A dot product that is computed in 16 lanes, which are
 added at the end, has another order of summation than one in 8 lanes, and another last bit: so
@@ -1671,6 +1669,14 @@ static inline bool dni_is_idle(const uint64_t *active, size_t k) {
     uint64_t any = 0;
     for (size_t i = 0; 64 * i < k; i++) any |= active[i];
     return any == 0;
+}
+
+/* Are the first k bits set in each of these rows of words? */
+static inline bool dni_is_full(const uint64_t *active, size_t rows, size_t k) {
+    for (; rows > 0; rows--)
+        for (size_t left = k; left > 0; active++, left -= left < 64 ? left : 64)
+            if (~*active << (left < 64 ? 64 - left : 0) != 0) return false;
+    return true;
 }
 
 /* to[c, r] = from[r, c]; where all processors can, 4 x 4 floats are turned in registers. */
@@ -2153,9 +2159,9 @@ below. Why are they slow?
    the cache, of which 15 of 16 floats are not used.
 3. *One number at a time.* The vector units stand still.
 
-What each of the following steps brings was measured by `make bench` (its program
-`tests/bench/product.c` prints these figures; GFLOP/s on one core of an EPYC of the Zen 4
-generation, whose peak in a loop of nothing but multiply-adds was 116, with vectors of 8 as of 16):
+What the following steps bring is printed by `make bench` (`tests/bench/product.c`; GFLOP/s on one
+core of a Xeon, whose peak in a loop of nothing but multiply-adds was 118 with vectors of 8, 220
+with vectors of 16):
 
 | product | naive | AVX2 | AVX-512 |
 |---|---|---|---|
@@ -2164,36 +2170,34 @@ generation, whose peak in a loop of nothing but multiply-adds was 116, with vect
 | 40 x 784 x 1000 | 2.1 | 97 | 110 |
 | 128 x 784 x 10 | 2.5 | 66 | 70 |
 
-The naive lines on the large square are slowest of all, because its columns do not fit the cache:
-point 2. (Portable C comes to 0.8 only, for a program compiled without a processor in mind has to
-call the C library for each fused multiply-add; with `-mfma` it is ten times faster.)
+(Portable C comes to 1.2, for a program compiled without a processor in mind has to call the C
+library for each fused multiply-add; with `-mfma` it is ten times faster.)
 
 ### Registers
 
-The cure for both is to compute a *tile* of c at once: MR rows of NV vectors, kept in
-registers while k runs. For each k, NV vectors of b and MR numbers of a are read and MR * NV
-multiply-adds are done, all independent of each other. With AVX-512 the tile is 4 rows of
-4 vectors, 16 of the 32 registers: 8 reads for 16 times 16 multiply-adds.
+The cure for both is to compute a *tile* of c at once: R rows of V vectors, kept in
+registers while k runs. For each k, V vectors of b and R numbers of a are read and R V
+multiply-adds are done, all independent of each other. With AVX-512 the tile is 6 rows of
+4 vectors, 24 of the 32 registers: 10 reads for 24 times 16 multiply-adds.
 
-    c[0..3, 0..63]    |<- 16 ->|<- 16 ->|<- 16 ->|<- 16 ->|
+    c[0..5, 0..63]    |<- 16 ->|<- 16 ->|<- 16 ->|<- 16 ->|
         row r:        | c r 0  | c r 1  | c r 2  | c r 3  |   +=   a[r, k] * b[k, 0..63]
 
-How large should a tile be? With R rows and V vectors there are R V sums. Two operations may
-start per cycle and each takes four: at least eight sums must run side by side, or the chains
-are waited for. The registers must hold R V sums, V vectors of b and one number of a; AVX-512 and
-NEON have 32, AVX2 has 16. And R V operations need R + V reads, so that a square shape reads
-least:
+How large should a tile be? Two operations may start per cycle and each takes four: at least eight
+of the R V sums must run side by side, or the chains are waited for. The registers must hold the
+sums, V vectors of b and one number of a; AVX-512 and NEON have 32, AVX2 has 16. And R V operations
+need R + V reads, so that a square shape reads least:
 
-| vectors | registers | tile | sums | operations per read |
-|---|---|---|---|---|
-| AVX-512: 16 floats | 32 | 4 x 4 | 16 | 16 / 8 |
-| AVX2: 8 floats | 16 | 4 x 3 | 12 | 12 / 7 |
-| NEON: 4 floats | 32 | 4 x 4 | 16 | 16 / 8 |
+| vectors | registers | tile | operations per read |
+|---|---|---|---|
+| AVX-512: 16 floats | 32 | 6 x 4 | 24 / 10 |
+| AVX2: 8 floats | 16 | 4 x 3 | 12 / 7 |
+| NEON: 4 floats | 32 | 6 x 4 | 24 / 10 |
 
-A tile of 8 x 3 or 4 x 6 would fill the registers better, and is no faster: the reads are not waited
-for any more. Four rows have an advantage of their own, see below. For fewer columns there are
-narrower tiles, for the rows that remain tiles of one row. Four sums are too few, and eight only
-just enough if none is ever late: one vector has tiles of 8 rows, two vectors of 6.
+With 4 x 4 a processor that starts one operation of 16 floats per cycle is as fast (Zen 4); one that
+starts two (Xeon) is slower by a tenth, for it has to wait for b from the second cache. For fewer
+columns there are narrower tiles, for the rows that remain tiles of 4 and of one. Four sums are too
+few, and eight only just enough if none is ever late: one vector has tiles of 8 rows, two of 6.
 
 Each element still sums over k in ascending order: the tile changes what is done at the
 same time, not the order within an element.
@@ -2201,8 +2205,8 @@ same time, not the order within an element.
 C does not promise that an array of accumulators stays in registers; named variables do.
 The macros below write out a tile by name: `DNI_START(2, 1)` makes the variable `c21`, vector 1 of
 row 2, `DNI_STEP(2, 1)` is its part of the step for one k, `DNI_VECTORS_3` says one of these for the
-three vectors of a row, and `DNI_ROWS_4` does so for four rows. What the compiler sees of the
-inner loop of the tile of 4 rows and one vector is, without the macros:
+three vectors of a row, and `DNI_ROWS_4` does so for four rows. Without the macros, the inner loop
+of the tile of 4 rows and one vector is:
 
     for (size_t i = 0; i < k; i++, at += a_column, b += b_row) {
         const DNI_VECTOR b0 = DNI_LOAD(b);
@@ -2213,8 +2217,7 @@ inner loop of the tile of 4 rows and one vector is, without the macros:
     }
 
 The factor a is read by two strides, so that the same tile serves a and its transpose: for the
-forward pass a is the batch, `a_row` its width and `a_column` 1; for the weight gradient
-it is the other way about.
+forward pass a is the batch, `a_row` its width and `a_column` 1; for the weight gradient vice versa.
 */
 
 /* The last vector of a row of c: with masks, its first `last` lanes. */
@@ -2258,9 +2261,8 @@ it is the other way about.
 
 /*
 A tile of `rows` rows and `vectors` vectors: c = from + a b over k, where `from` may be c; a by its
-strides, b row by row.
-With `active`, only those values of the index whose bit is set: see below. (There is a loop for
-each case: one that asked in every turn would be slower with AVX2.)
+strides, b row by row. With `active`, only those values of the index whose bit is set: see below.
+(One loop that asks in every turn is slower with AVX2.)
 */
 #define DNI_DEFINE_TILE(rows, vectors)                                         \
     DNI_TARGET static void DNI_NAME(DNI_JOIN(tile_##rows##x, vectors))(        \
@@ -2288,6 +2290,7 @@ each case: one that asked in every turn would be slower with AVX2.)
         (void)a_row, (void)from_row, (void)c_row, (void)last;                  \
     }
 #if DNI_TILE_VECTORS == 4
+DNI_DEFINE_TILE(6, 4)
 DNI_DEFINE_TILE(4, 4)
 DNI_DEFINE_TILE(1, 4)
 #endif
@@ -2305,22 +2308,21 @@ DNI_DEFINE_TILE(1, 1)
 ### Zeroes
 
 Four of five pixels of a handwritten digit are 0, and a multiplication by 0 can be left out:
-adding 0 * w changes no bit of a finite sum. A tile has 4 rows, so that a value of k can be
-left out when a[r, k] is 0 in all of them. How often is that not so? With the 60,000 digits of MNIST
-as NumPy's x [60000, 784] and r rows, `(x != 0).reshape(-1, r, 784).any(1).mean()` for the forward
-product, and for the weight gradient, of which pixels are the rows,
-`(x != 0).reshape(-1, r).any(1).mean()`:
+adding 0 * w changes no bit of a finite sum. With a tile of 4 rows, a value of k can be
+left out when a[r, k] is 0 in all of them. How often is that not so? With MNIST as NumPy's
+x [60000, 784], `(x != 0).reshape(-1, r, 784).any(1).mean()` for the forward product, and for the
+weight gradient, of which pixels are the rows, `(x != 0).reshape(-1, r).any(1).mean()`:
 
 | rows of a tile | 1 | 2 | 4 | 8 | 16 |
 |---|---|---|---|---|---|
 | forward product: r digits | 19 % | 29 % | 39 % | 46 % | 52 % |
 | weight gradient: r neighbouring pixels | 19 % | 22 % | 28 % | 39 % | 58 % |
 
-That is the advantage of four rows: such a tile does a sixth less of the one product, and a
+Hence four rows here: such a tile does a sixth less of the one product, and a
 quarter less of the other, than one of 8 rows. Of two rows it would be less again, but each vector
 of b would be read for two operations only, from the second cache, which is not fast enough.
 
-What is needed is a bit for each k, set where the tile has something to do. For 3 rows:
+What is needed is a bit for each k where the tile has something to do. For 3 rows:
 
     a[0, :] =  0  0  7  9  0  0        k = 0, 1 and 5 are zero in all rows,
     a[1, :] =  0  0  0  8  5  0        those of 2, 3 and 4 are set, and the tile does
@@ -2328,12 +2330,12 @@ What is needed is a bit for each k, set where the tile has something to do. For 
 
 `active_in_rows` and `active_in_columns` make these bits from the marks of a. The tile takes them in
 ascending order, so that no sum changes its order: `bits & (bits - 1)` is `bits` without the lowest,
-whose place one instruction tells. (A loop whose end cannot be guessed is no loss here: the
-processor knows it long before it is done with the multiplications.) Marking costs one pass over a,
+whose place one instruction tells. (That the end of this loop cannot be guessed is no loss: it is
+known long before the multiplications are done.) Marking costs one pass over a,
 while its bytes are made numbers, and serves both products. With as many zeroes as digits have, the
 forward product of 40 x 784 x 1000 is 2.4 and the gradient 2.2 times as fast (`make bench` prints
-both). The hidden layers are not searched: of four samples, hardly ever do all leave the same unit
-dark.
+both). Where no bit is missing, the product is done as if nobody had looked. The hidden layers are
+not searched: of four samples, hardly ever do all leave the same unit dark.
 
 Only finite numbers are promised the same result: 0 times infinity or NaN is NaN, and is not seen
 where it is left out.
@@ -2348,12 +2350,12 @@ small as 128 KB.
 Each panel is used for all rows of a before the next one, whose rows of c lie far apart and are
 called for one tile ahead.
 
-For many rows it is worth copying the panel (*packing*) into an array of its own, where its rows
-lie behind each other; for few it is not. How many are few? Where zeroes are left out, each row
-of b is used half as often, so that they are twice as many; and where a panel is no whole number of
-cache lines, as AVX2's of 96 bytes, its rows in b begin and end in lines of its neighbours, and
-copying is worth it sooner. Packing also serves columns that do not fill a vector (the rest is
-zero), and a transposed b.
+For many rows it is worth copying the panel (*packing*) to where its rows lie behind each other; for
+few it is not. How many are few? Twice as many where zeroes are left out, for each row of b is used
+half as often. Half as many where b comes from memory, each row from another page; and fewer where a
+panel is no whole number of cache lines, as AVX2's of 96 bytes, and its rows in b begin and end in
+lines of its neighbours. Packing also serves columns that do not fill a vector (the rest is zero),
+and a transposed b.
 */
 enum {
     DNI_NAME(panel) = DNI_TILE_VECTORS * DNI_LANES, /* columns of a wide tile */
@@ -2371,14 +2373,14 @@ typedef struct DNI_NAME(block) {
 } DNI_NAME(block);
 
 /*
-How many values of k a block has: what a panel and the bits have room for, in even blocks; and 256
+How many values of k a block has: what a panel and the bits have room for, in even blocks; and 128
 for a transposed a, in which each k is another line of the cache.
 */
 static size_t DNI_NAME(depth)(size_t n, size_t k, const dni_factor *a, bool looks) {
     const size_t vectors = (n + DNI_LANES - 1) / DNI_LANES, most = DNI_TILE_VECTORS;
     size_t room = DNI_PACKED / ((vectors < most ? vectors : most) * DNI_LANES) / 64 * 64;
     if (room > DNI_DEEPEST) room = DNI_DEEPEST;
-    if (a->column_stride != 1) room = 256;
+    if (a->column_stride != 1) room = 128;
     if (k <= room) return k > 0 ? k : 1;
     const size_t passes = (k + room - 1) / room, even = (k + passes - 1) / passes;
     return looks ? (even + 63) / 64 * 64 : even; /* a block begins with a word of bits */
@@ -2466,10 +2468,11 @@ DNI_TARGET static void DNI_NAME(pack)(size_t k, size_t columns, size_t width, dn
 }
 
 /*
-Some rows over `k` values of the index: as many tiles as it takes. 7 rows are a tile of 4 and
-three of 1, which wait for their sums. Of rows where nothing is to be done, as of pixels at the
-edge, not even c is read. Down the columns of a large batch the processor does not foresee what
-comes next: while the tiles of 16 pixels are at work, the next 16 are called for.
+Some rows over `k` values of the index: as many tiles as it takes. 7 rows are a tile of 6 and one
+of 1, which waits for its sums; 8 or 9 begin with two tiles of 4. Of rows where nothing is to be
+done, as of pixels at the edge, not even c is read. Down the columns of a large batch the processor
+does not foresee what comes next: while the tiles of 16 pixels are at work, the next 16 are called
+for.
 */
 DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
                                       const uint64_t *active, const dn_real *a, size_t a_row,
@@ -2477,7 +2480,8 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
                                       const dn_real *from, size_t from_row, dn_real *c,
                                       size_t c_row, unsigned last) {
 #define DNI_TILES(count, width)                                                         \
-    for (; rows >= count; rows -= count, a += count * a_row, c += count * c_row) {      \
+    for (; rows >= count && (count != 6 || rows / 2 != 4);                              \
+         rows -= count, a += count * a_row, c += count * c_row) {                       \
         if (rows >= 2 * count)                                                          \
             for (size_t r = count; r < 2 * count; r++)                                  \
                 dni_prefetch(c + r * c_row, width * sizeof(DNI_VECTOR));                \
@@ -2492,7 +2496,11 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
     }
     switch (vectors) {
 #if DNI_TILE_VECTORS == 4
-    case 4: DNI_TILES(4, 4) DNI_TILES(1, 4) break;
+    case 4:
+        if (active == NULL) DNI_TILES(6, 4)
+        DNI_TILES(4, 4)
+        DNI_TILES(1, 4)
+        break;
 #endif
     case 3: DNI_TILES(4, 3) DNI_TILES(1, 3) break;
     case 2:
@@ -2511,11 +2519,10 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
 /*
 All rows of a panel, that is, of `columns` columns from `column` on. Where c is transposed the tiles
 work on a copy of their part of it; and where the columns do not fill the vectors, unless there are
-masks for the last of them, as AVX-512 has. (The tiles get numbers, not a structure: that would be
-copied to the stack in larger pieces than it was written in, for which the processor waits until all
-stores before have reached the cache: with two threads an eighth of all time.) Of a b that comes
-from memory, the next panel is called for while this one is in use: 4096 units with a batch of 64
-take 1.2 times as long without.
+masks for the last of them, as AVX-512 has. (The tiles get numbers, not a structure: to copy one
+to the stack the processor would wait for all stores before: with two threads an eighth of all
+time.) Of a b that comes from memory, the next panel is called for while this one is in use: 4096
+units with a batch of 64 take 1.2 times as long without.
 */
 DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, size_t column,
                                        size_t columns, const dn_real *b, size_t b_row) {
@@ -2563,8 +2570,8 @@ eight sums side by side. Of a digit only the rows of its lit pixels are read, a 
 weights: the whole prediction takes 1.1 microseconds where reading all weights once would take 3.5
 (I2 of `make bench`). Of these, the reading takes 0.65, and the 128 additions of the second layer,
 each of which waits for the one before, 0.14. The sample itself comes from far away: in parts of
-256, of which one arrives while another is multiplied; and `dn_predict` calls for the one that lies
-behind it before it begins.
+256, of which one arrives while another is multiplied; then the same part of the sample that lies
+behind it is called for.
 */
 DNI_TARGET static void DNI_NAME(part_of_row)(size_t n, size_t k, const dn_real *a, size_t a_column,
                                              const dn_real *b, size_t b_row, const dn_real *from,
@@ -2595,9 +2602,12 @@ DNI_TARGET static void DNI_NAME(row)(size_t n, size_t k, const dn_real *a, size_
                                      dn_real *c, bool looks) {
     const size_t depth = 64 * DNI_FEW_WORDS;
     if (from == NULL) from = (dn_real *)memset(c, 0, n * sizeof *c);
-    for (; k > depth; k -= depth, a += depth * a_column, b += depth * b_row, from = c)
-        DNI_NAME(part_of_row)(n, depth, a, a_column, b, b_row, from, c, looks);
-    DNI_NAME(part_of_row)(n, k, a, a_column, b, b_row, from, c, looks);
+    const uintptr_t next = k * sizeof *a; /* the sample behind this one */
+    for (size_t part; k > 0; k -= part, a += part * a_column, b += part * b_row, from = c) {
+        part = k < depth ? k : depth;
+        DNI_NAME(part_of_row)(n, part, a, a_column, b, b_row, from, c, looks);
+        if (looks) dni_prefetch((const void *)((uintptr_t)a + next), part * sizeof *a);
+    }
 }
 
 /*
@@ -2606,12 +2616,14 @@ columns are 63 vectors, 15 panels of four and one of three, whose last vector is
 packed and filled with zeroes.
 */
 DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, size_t m, size_t n) {
-    dn_real packed[DNI_PACKED];
+    dn_real room[DNI_PACKED + 64 / sizeof(dn_real)];
+    dn_real *packed = room + (64 - (uintptr_t)room % 64) / sizeof *room; /* whole cache lines */
     const bool lie_apart = block->b.column_stride != 1;
     const size_t lanes = DNI_LANES, vectors = (n + lanes - 1) / lanes;
     const size_t panels = (vectors + DNI_TILE_VECTORS - 1) / DNI_TILE_VECTORS;
     const size_t width_of_all = vectors / panels * lanes, wider = vectors % panels;
-    const size_t few = (size_t)DNI_NAME(few) << (block->active != NULL);
+    const bool far = block->k * block->b.row_stride > DNI_NAME(far);
+    const size_t few = (size_t)DNI_NAME(few) << (block->active != NULL) >> far;
     for (size_t panel = 0, start = 0, width; panel < panels; panel++, start += width) {
         width = width_of_all + (panel < wider ? lanes : 0);
         const size_t columns = width < n - start ? width : n - start;
@@ -2661,6 +2673,7 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, const dni_f
                 DNI_NAME(active_in_rows)(rows, block.k, block.a, active);
             else if (looks)
                 DNI_NAME(active_in_columns)(rows, block.k, block.a, active);
+            if (looks && dni_is_full(active, (rows + 3) / 4, block.k)) block.active = NULL;
             DNI_NAME(block_product)(&block, rows, n);
         }
 }
@@ -2668,9 +2681,8 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, const dni_f
 /*
 ### Threads
 
-A core cannot be made faster, but there are several. The elements of c do not depend on each
-other: its rows or its columns are dealt out to the threads. No sum is split, so that the number
-of threads changes no bit.
+The elements of c do not depend on each other: its rows or its columns are dealt out to the
+threads. No sum is split, so that the number of threads changes no bit.
 
 The usual way to use several cores in training is another: each takes a part of the batch, and
 the gradients are added at the end. That sum is in the order in which the batch was cut,
@@ -2679,13 +2691,13 @@ visibly, and no result can be repeated on another machine. Cutting the output in
 nothing but that each thread reads all of the factor that is not cut.
 
 Each thread gets whole tiles, and one run of neighbouring ones. What is cut is what comes out more
-even. Of [40, 1000], two threads would get 16 and 24 rows; its 63 vectors of columns are dealt
-out 31 and 32. A product of less than 300,000 multiplications, some five microseconds, is finished
-sooner than two threads have agreed about it. Long arrays, in activations and updates, are dealt out
-in chunks. On two cores the large products of the table run 1.8 to 2.1 times as fast.
+even: of [40, 1000], 16 and 24 rows, but 31 and 32 vectors of columns. A product of less than
+300,000 multiplications, some five microseconds, is finished sooner than two threads have agreed
+about it. Long arrays, in activations and updates, are dealt out in chunks. On two cores the large
+products of the table run 1.8 to 2.1 times as fast.
 
-Threads are OpenMP's, which the compiler brings along: with `-fopenmp` the `#pragma` is obeyed,
-without it the compiler does not know it, and the same loop runs in one thread. A product inside
+Threads are OpenMP's: with `-fopenmp` the `#pragma` is obeyed, without it the same loop runs in one
+thread. A product inside
 another parallel region of the caller's stays in the thread that asks for it.
 `tests/test_threads.sh` lets clang's ThreadSanitizer look for two threads at the same number, and
 puts such a place in to see that it is found.
@@ -4576,9 +4588,8 @@ dL/da; when it leaves, dL/dz.
 | dropout | da | da times mask, in its place | the same array |
 | the first dense | da | dz, in its place | nothing |
 
-The loop ends at the first *dense* layer: dropout on the inputs has
-nothing before it that could learn. Like the way forward, all this is done for some rows, and
-threads can share the batch.
+The loop ends at the first *dense* layer: nothing before it could learn. Like the way forward, all
+this is done for some rows, and threads can share the batch.
 */
 static void dni_back_rows(void *of, size_t first, size_t end) {
     const dni_pass *pass = (const dni_pass *)of;
@@ -5204,13 +5215,12 @@ nothing is allocated when the caller brings the buffer; threads can share one ne
 
     inputs -> buffer[0] -> buffer[1] -> buffer[0] -> ... -> outputs
 
-Many samples go through in portions of at most 256 rows, which keeps the buffers in
+Many samples go through in portions of at most 512 rows, which keeps the buffers in
 the cache. No sample's result depends on the others in its portion.
 
 How much memory is that? For the net 784-128-10 the widest layer behind the inputs has 128
 units. One picture takes two buffers of 128 numbers, 1 KB; ten thousand pictures take two of
-256 x 128, 256 KB, and never more. Small enough for the stack of a program that predicts one
-sample at a time, and nothing has to be asked of the system while it runs:
+512 x 128, 512 KB, and never more. For one sample at a time the stack has room:
 
 ```c
 dn_net net = {0};
@@ -5234,7 +5244,7 @@ one and compares the bits; it counts the allocations of `dn_predict` with the ca
 which are none, looks whether a byte behind that buffer has changed, and lets four threads
 share a net.
 */
-enum { DNI_PORTION = 256 };
+enum { DNI_PORTION = 512 };
 
 static size_t dni_portion(size_t count) {
     return count < DNI_PORTION ? count : (size_t)DNI_PORTION;
@@ -5272,7 +5282,6 @@ DN_API dn_status dn_predict(const dn_net *net, const dn_real *inputs, size_t cou
                             dn_real *outputs, void *buffer, dn_error *error) {
     dn_status status = dni_net_check(net, error);
     if (status != DN_OK || count == 0) return status;
-    if (count == 1) dni_prefetch(inputs + net->inputs, net->inputs * sizeof *inputs); /* the next */
     void *own = NULL;
     if (buffer == NULL) {
         buffer = own = dni_allocate(dn_predict_size(net, count), 1);
@@ -5459,7 +5468,7 @@ static size_t dni_count_correct(const dni_pass *pass, size_t first, size_t end) 
 ### A look at a batch
 
 Some rows are gathered, go forward, are measured, and go back: whatever of it is asked for. All that
-concerns a sample alone is done by one thread in one go, with at most 256 rows at a time, whose
+concerns a sample alone is done by one thread in one go, with at most 512 rows at a time, whose
 inputs have then not left the near caches; what follows sums over the rows, the losses in their
 order.
 */
@@ -5525,23 +5534,20 @@ $$ \sqrt{a (1 - a) / n} $$
 
 For a = 0.98 and n = 10,000 that is sqrt(0.98 * 0.02 / 10000) = 0.0014: fourteen pictures. The
 difference of two such nets, each measured on a set of its own, has sqrt(2) times this error, 0.2
-percentage points. Below 0.3 points, then, a difference between two runs says next to nothing: on
-another test set they may well change places.
+percentage points. Below 0.3 points a difference between two runs says next to nothing.
 
 ### A walk through the data
 
 Evaluation wants the outputs of all samples, but not all at once. The activations of 10,000
 pictures in 784-128-10, with their inputs, would be 10,000 * 1,072 numbers, 43 MB, and each would
-come back from the main memory. So the data go through in portions of 256, as in prediction.
+come back from the main memory. So the data go through in portions of 512, as in prediction.
 
-Inputs, workspace, targets and labels for 784-128-10 then take 1.1 MB, however large the data set
-is. The workspace is the one of training (chapter 6), its deltas unused: it keeps the logits, from
-which the loss is computed, and `dn_predict` does not.
+Inputs, workspace, targets and labels for 784-128-10 then take 2.2 MB. The workspace is the one of
+training (chapter 6), its deltas unused: it keeps the logits, from which the loss is computed.
 
-A `dni_visit` walks through a data set in portions: gather, forward, look. What is
-done with each portion differs: loss and accuracy, a confusion matrix, a list of
-mistakes. Its memory is taken once; the trainer keeps one for the validation set, and no epoch
-allocates anything.
+A `dni_visit` walks through a data set in portions: gather, forward, look. What is done with each
+differs: loss and accuracy, a confusion matrix, a list of mistakes. Its memory is taken once; the
+trainer keeps one for the validation set, and no epoch allocates anything.
 */
 typedef struct dni_visit {
     const dn_net *net;

@@ -276,7 +276,7 @@ static void portions(void) {
 static void caller_buffer(void) {
     enum { GUARD = 64 };
     static dn_real expected[MANY * OUTPUTS], outputs[MANY * OUTPUTS];
-    static const size_t counts[] = {1, 2, 255, 256, 257, MANY};
+    static const size_t counts[] = {1, 2, 511, 512, 513, MANY};
     dn_net net;
     make_net(&net);
     dn_predict(&net, values, MANY, expected, NULL, NULL);
