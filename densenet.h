@@ -1513,7 +1513,7 @@ How much work is it? A net 784-1000-10, trained with batches of 40, does in one 
 
 Ninety-eight percent are two products of the same three sizes. An epoch of 50,000 samples has
 1250 such steps: 80 thousand million multiply-adds. A core can do 16 to 110 thousand million in a
-second; a program written without thought does one or two.
+second; a program written without thought one or two.
 
 ### One text, many instruction sets
 
@@ -2160,18 +2160,18 @@ below. Why are they slow?
 3. *One number at a time.* The vector units stand still.
 
 What the following steps bring is printed by `make bench` (`tests/bench/product.c`; GFLOP/s on one
-core of a Xeon, whose peak in a loop of nothing but multiply-adds was 118 with vectors of 8, 220
-with vectors of 16):
+core of a Xeon, whose peak in a loop of nothing but multiply-adds was 114 with vectors of 8, 213
+with 16):
 
 | product | naive | AVX2 | AVX-512 |
 |---|---|---|---|
-| 1024 x 1024 x 1024 | 0.6 | 105 | 108 |
-| 512 x 784 x 128 | 2.5 | 112 | 114 |
-| 40 x 784 x 1000 | 2.1 | 97 | 110 |
-| 128 x 784 x 10 | 2.5 | 66 | 70 |
+| 1024 x 1024 x 1024 | 0.3 | 94 | 143 |
+| 512 x 784 x 128 | 2.2 | 97 | 163 |
+| 40 x 784 x 1000 | 3.2 | 87 | 121 |
+| 128 x 784 x 10 | 3.7 | 63 | 81 |
 
-(Portable C comes to 1.2, for a program compiled without a processor in mind has to call the C
-library for each fused multiply-add; with `-mfma` it is ten times faster.)
+(Portable C comes to 1.1, for a program compiled without a processor in mind has to call the C
+library for each fused multiply-add; with `-mfma` it is 14 times faster.)
 
 ### Registers
 
@@ -2194,10 +2194,9 @@ need R + V reads, so that a square shape reads least:
 | AVX2: 8 floats | 16 | 4 x 3 | 12 / 7 |
 | NEON: 4 floats | 32 | 6 x 4 | 24 / 10 |
 
-With 4 x 4 a processor that starts one operation of 16 floats per cycle is as fast (Zen 4); one that
-starts two (Xeon) is slower by a tenth, for it has to wait for b from the second cache. For fewer
-columns there are narrower tiles, for the rows that remain tiles of 4 and of one. Four sums are too
-few, and eight only just enough if none is ever late: one vector has tiles of 8 rows, two of 6.
+With 4 x 4 a Xeon is slower by a tenth: it waits for b from the second cache. For fewer columns
+there are narrower tiles, for the rows that remain tiles of 4 and of one. Four sums are too few, and
+eight only just enough if none is ever late: one vector has tiles of 8 rows, two of 6.
 
 Each element still sums over k in ascending order: the tile changes what is done at the
 same time, not the order within an element.
@@ -2290,6 +2289,9 @@ strides, b row by row. With `active`, only those values of the index whose bit i
         (void)a_row, (void)from_row, (void)c_row, (void)last;                  \
     }
 #if DNI_TILE_VECTORS == 4
+#ifdef __GNUC__
+__attribute__((noinline)) /* inlined, it would take registers from the others */
+#endif
 DNI_DEFINE_TILE(6, 4)
 DNI_DEFINE_TILE(4, 4)
 DNI_DEFINE_TILE(1, 4)
@@ -2322,7 +2324,7 @@ Hence four rows here: such a tile does a sixth less of the one product, and a
 quarter less of the other, than one of 8 rows. Of two rows it would be less again, but each vector
 of b would be read for two operations only, from the second cache, which is not fast enough.
 
-What is needed is a bit for each k where the tile has something to do. For 3 rows:
+A bit is needed for each k where the tile has something to do. For 3 rows:
 
     a[0, :] =  0  0  7  9  0  0        k = 0, 1 and 5 are zero in all rows,
     a[1, :] =  0  0  0  8  5  0        those of 2, 3 and 4 are set, and the tile does
@@ -2330,12 +2332,11 @@ What is needed is a bit for each k where the tile has something to do. For 3 row
 
 `active_in_rows` and `active_in_columns` make these bits from the marks of a. The tile takes them in
 ascending order, so that no sum changes its order: `bits & (bits - 1)` is `bits` without the lowest,
-whose place one instruction tells. (That the end of this loop cannot be guessed is no loss: it is
-known long before the multiplications are done.) Marking costs one pass over a,
-while its bytes are made numbers, and serves both products. With as many zeroes as digits have, the
-forward product of 40 x 784 x 1000 is 2.4 and the gradient 2.2 times as fast (`make bench` prints
-both). Where no bit is missing, the product is done as if nobody had looked. The hidden layers are
-not searched: of four samples, hardly ever do all leave the same unit dark.
+whose place one instruction tells. Marking costs one pass over a, while its bytes are made numbers,
+and serves both products. With as many zeroes as digits have, the forward product of 40 x 784 x 1000
+is 1.8 and the gradient 1.8 times as fast (`make bench` prints both). Where no bit is missing, the
+product is done as if nobody had looked. The hidden layers are not searched: of four samples, hardly
+ever do all leave the same unit dark.
 
 Only finite numbers are promised the same result: 0 times infinity or NaN is NaN, and is not seen
 where it is left out.
@@ -2352,7 +2353,7 @@ called for one tile ahead.
 
 For many rows it is worth copying the panel (*packing*) to where its rows lie behind each other; for
 few it is not. How many are few? Twice as many where zeroes are left out, for each row of b is used
-half as often. Half as many where b comes from memory, each row from another page; and fewer where a
+half as often. Half as many where b comes from memory, each row from its own page; and fewer where a
 panel is no whole number of cache lines, as AVX2's of 96 bytes, and its rows in b begin and end in
 lines of its neighbours. Packing also serves columns that do not fill a vector (the rest is zero),
 and a transposed b.
@@ -2398,6 +2399,8 @@ DNI_TARGET static void DNI_NAME(active_in_rows)(size_t m, size_t k, dni_factor a
         const uint64_t *marks = own;
         if (a.marks != NULL) marks = a.marks + row * a.marks_stride + a.first_mark / 64;
         else DNI_NAME(mark)(a.data + row * a.row_stride, k, own);
+        if (a.marks == NULL && row + 8 < m) /* they come from memory */
+            dni_prefetch(a.data + (row + 8) * a.row_stride, k * sizeof *a.data);
         for (size_t i = 0; i < words; i++)
             active[i] = (row % 4 == 0 ? 0 : active[i]) | marks[i];
     }
@@ -2567,8 +2570,8 @@ DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, s
 A single sample is a case of its own. Its product reads each weight once and uses it once, so that
 what counts is to keep the loads going: eight vectors of a row of weights at a time, which gives
 eight sums side by side. Of a digit only the rows of its lit pixels are read, a fifth of 784 x 128
-weights: the whole prediction takes 1.1 microseconds where reading all weights once would take 3.5
-(I2 of `make bench`). Of these, the reading takes 0.65, and the 128 additions of the second layer,
+weights: the whole prediction takes 1.1 microseconds where reading all weights once would take 2.3
+(I2 of `make bench`). Of these, the reading takes 0.4, and the 128 additions of the second layer,
 each of which waits for the one before, 0.14. The sample itself comes from far away: in parts of
 256, of which one arrives while another is multiplied; then the same part of the sample that lies
 behind it is called for.
@@ -2694,7 +2697,7 @@ Each thread gets whole tiles, and one run of neighbouring ones. What is cut is w
 even: of [40, 1000], 16 and 24 rows, but 31 and 32 vectors of columns. A product of less than
 300,000 multiplications, some five microseconds, is finished sooner than two threads have agreed
 about it. Long arrays, in activations and updates, are dealt out in chunks. On two cores the large
-products of the table run 1.8 to 2.1 times as fast.
+products of the table run 1.8 to 2.2 times as fast.
 
 Threads are OpenMP's: with `-fopenmp` the `#pragma` is obeyed, without it the same loop runs in one
 thread. A product inside
