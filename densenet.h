@@ -2320,9 +2320,9 @@ weight gradient, of which pixels are the rows, `(x != 0).reshape(-1, r).any(1).m
 | forward product: r digits | 19 % | 29 % | 39 % | 46 % | 52 % |
 | weight gradient: r neighbouring pixels | 19 % | 22 % | 28 % | 39 % | 58 % |
 
-Hence four rows here: such a tile does a sixth less of the one product, and a
-quarter less of the other, than one of 8 rows. Of two rows it would be less again, but each vector
-of b would be read for two operations only, from the second cache, which is not fast enough.
+Hence four rows here: such a tile does a sixth less of the one product, and a quarter less of the
+other, than one of 8 rows. Of two rows it would be less again, but each vector of b would be read
+for two operations only, from the second cache, which is not fast enough.
 
 A bit is needed for each k where the tile has something to do. For 3 rows:
 
@@ -2700,10 +2700,9 @@ about it. Long arrays, in activations and updates, are dealt out in chunks. On t
 products of the table run 1.8 to 2.2 times as fast.
 
 Threads are OpenMP's: with `-fopenmp` the `#pragma` is obeyed, without it the same loop runs in one
-thread. A product inside
-another parallel region of the caller's stays in the thread that asks for it.
-`tests/test_threads.sh` lets clang's ThreadSanitizer look for two threads at the same number, and
-puts such a place in to see that it is found.
+thread. A product inside another parallel region of the caller's stays in the thread that asks for
+it. `tests/test_threads.sh` lets clang's ThreadSanitizer look for two threads at the same number,
+and puts such a place in to see that it is found.
 */
 DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, const dni_factor *a,
                                          const dni_factor *b, const dni_factor *from, dn_real *c,
