@@ -2343,9 +2343,9 @@ where it is left out.
 
 ### Cache blocks
 
-A tile reads its part of b, a *panel* of up to four vectors, again for every 4 rows. It should come
-from a near cache each time, so that k is cut into blocks. The deeper they are, the less often is c
-read and written; the limit, a panel of 96 KB, is set by the stack of a thread, which can be as
+A tile reads its part of b, a *panel* of up to four vectors, again for every few rows. It should
+come from a near cache each time, so that k is cut into blocks. The deeper they are, the less often
+is c read and written; the limit, a panel of 96 KB, is set by the stack of a thread, which can be as
 small as 128 KB.
 
 Each panel is used for all rows of a before the next one, whose rows of c lie far apart and are
