@@ -2605,12 +2605,13 @@ DNI_TARGET static void DNI_NAME(row)(size_t n, size_t k, const dn_real *a, size_
                                      dn_real *c, bool looks) {
     const size_t depth = 64 * DNI_FEW_WORDS;
     if (from == NULL) from = (dn_real *)memset(c, 0, n * sizeof *c);
-    const uintptr_t next = k * sizeof *a; /* the sample behind this one */
-    for (size_t part; k > 0; k -= part, a += part * a_column, b += part * b_row, from = c) {
-        part = k < depth ? k : depth;
+    const uintptr_t next = k * sizeof *a; /* the sample behind */
+    do {
+        const size_t part = k < depth ? k : depth;
         DNI_NAME(part_of_row)(n, part, a, a_column, b, b_row, from, c, looks);
         if (looks) dni_prefetch((const void *)((uintptr_t)a + next), part * sizeof *a);
-    }
+        k -= part, a += part * a_column, b += part * b_row, from = c;
+    } while (k > 0);
 }
 
 /*

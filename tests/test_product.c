@@ -260,6 +260,16 @@ static void doors(void) {
     bool zero = true;
     for (size_t i = 0; i < 12; i++) zero = zero && c_fast[i] == 0;
     ok(zero, "an empty sum is zero");
+    bool biases = true;
+    for (size_t m = 1; m <= 4; m += 3) { /* a single row, and several */
+        const dn_matrix a = dn_matrix_view(a_plain, m, 0), b = dn_matrix_view(b_plain, 0, 3);
+        const dn_matrix c = dn_matrix_view(c_fast, m, 3);
+        memset(c_fast, 0, m * 3 * sizeof *c_fast);
+        dni_multiply(DN_A_B, &a, &b, &c, c_start, false, NULL);
+        for (size_t r = 0; r < m; r++)
+            biases = biases && memcmp(c_fast + r * 3, c_start, 3 * sizeof *c_fast) == 0;
+    }
+    ok(biases, "biases and an empty sum are the biases");
     c_fast[0] = 7;
     for (size_t m = 0; m < 2; m++) /* none of these three has an element */
         for (size_t n = 0; m + n < 2; n++) {
