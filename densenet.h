@@ -4701,7 +4701,6 @@ epsilon = u^(1/3): about 1e-5 in double and 5e-3 in single precision. A check wo
 done in double precision, where the two agree to about 1e-9; in single precision three digits
 are all one can expect.
 
-The caller chooses epsilon; the tests take 5e-6 or 1e-5 in double precision and 1e-2 in single.
 The code divides by the step as it was rounded, not by 2 epsilon. In single precision and at
 w = 1, a step of 1e-7 becomes 1.19e-7 on each side, because the numbers lie 2^-23 = 1.19e-7
 apart above 1 and half as far below: to divide by 2e-7 would alone be an error of 19 percent.
@@ -5141,9 +5140,8 @@ The same few operations for each parameter; chapter 2 has them as a loop over ve
 
 What does not depend on the parameter is computed once per step, here. Adam's two corrections
 are among it: m' is m with the rate eta / (1 - beta1^t), and sqrt(s') is sqrt(s) times
-`root_scale` = 1 / sqrt(1 - beta2^t). At t = 1 these are 10 eta and 31.6, and
-10 eta 0.1 g / (31.6 sqrt(0.001) |g|) is eta times the sign of g, as above. `decay` is
-eta lambda + shrink. The decay reads the w from before the step.
+`root_scale` = 1 / sqrt(1 - beta2^t). `decay` is eta lambda + shrink. The decay reads the w from
+before the step.
 
 It runs over one range of the vector at a time: the weights of a layer, which decay, then its
 biases, which do not. What is frozen is left out, its memory too.
@@ -5439,9 +5437,8 @@ and a regression (squared error, no labels) has no accuracy.
 | 0.20, 0.70, 0.10 | 1 | the largest |
 | 0.40, 0.20, 0.40 | 0 | the first of the largest |
 
-The threshold 1/2 is the choice that errs least often when p is the true probability: whoever says
-class 1 at p = 0.3 is wrong in 7 of 10 cases. Where one error is dearer than the other, another
-threshold is better, and the caller puts it to the outputs of `dn_predict`.
+The threshold 1/2 errs least often when p is the true probability. Where one error is dearer than
+the other, another threshold is better, and the caller puts it to the outputs of `dn_predict`.
 
 Where a data set has both, the labels count here, and the target rows make the loss.
 */
@@ -5821,9 +5818,9 @@ stopping, in numbers of 4 bytes:
 | inputs of a batch | 128 * 784 = 100,352 |
 | the workspace of a batch (chapter 6) | 40,192 |
 | the order of 60,000 samples | 60,000 |
-| the validation set's portion of 256: inputs and workspace | 200,704 + 80,384 |
+| the validation set's portion of 512: inputs and workspace | 401,408 + 160,768 |
 
-That is 3.5 MB, against 47 MB for the pictures of MNIST as bytes. What zero stands for:
+That is 4.7 MB, against 47 MB for the pictures of MNIST as bytes. What zero stands for:
 
 | field | default |
 |---|---|
@@ -5915,7 +5912,7 @@ static dn_status dni_trainer_allocate(dn_trainer *trainer, dn_error *error) {
 /*
 The net keeps how its inputs are normalised, for prediction later, in its file too. A net that was
 trained on pixels divided by 255 and is asked about pixels from 0 to 255 gives nonsense with great
-certainty: what its first layer adds up is 255 times too large, but for the biases.
+certainty.
 */
 static dn_status dni_keep_normalization(dn_net *net, const dn_dataset *train, dn_error *error) {
     const bool by_feature = train->normalization == DN_NORMALIZE_FEATURE;
@@ -5948,7 +5945,6 @@ With n samples in batches of B there are ceil(n / B) steps in an epoch, in whole
 |---|---|---|---|
 | 60,000 | 128 | 469 | 96 |
 | 54,000 | 100 | 540 | 100 |
-| 50 | 16 | 4 | 2 |
 | 50 | 10,000, cut to 50 | 1 | 50 |
 
 A trainer whose preparation failed owns nothing and is finished; to free it is harmless.
@@ -6063,7 +6059,6 @@ static dn_real dni_scheduled_rate(const dn_trainer *trainer) {
 The plateau remembers one number, the accuracy of the epoch before. It starts at 0, so that the
 first epoch cannot be worse than it. An equal accuracy is no reason to slow down; nor does the
 best so far count: after 0.95, 0.90, 0.92 the rate has fallen once, since 0.92 is above 0.90.
-With a factor beta, k bad epochs leave eta_0 beta^k: at beta = 1/2, ten of them leave 1/1024.
 
 *How we know that it is right:* `tests/test_training.c` computes the rates of step and cosine
 anew, and follows the plateau through a training in which accuracies fall, rise and stay.
@@ -8486,8 +8481,7 @@ static void dni_gather_values(const dn_dataset *data, const dn_real *row, dn_rea
 In a shuffled order each row lies somewhere else, where no cache has it. So the first eight rows of
 bytes are called for at once, and while eight are converted the next eight, into the second cache:
 the first has too few places for requests that are under way. On MNIST that saves half of the time.
-(Several at once, because each has a page of its own to be looked up, and that is done side by
-side.) Of the longer rows of numbers it is two and two.
+Of the longer rows of numbers it is two and two.
 */
 static void dni_gather(void *of, size_t begin, size_t end) {
     const dni_gathering *gathering = (const dni_gathering *)of;
@@ -8674,8 +8668,7 @@ static uint64_t dni_real_bits(dn_real number) {
 }
 
 /*
-Two short formats are read as well. BF16 is the upper half of a float. F16 has a sign, 5
-bits of exponent e and 10 of mantissa m:
+F16 is read as well. It has a sign, 5 bits of exponent e and 10 of mantissa m:
 
 | e | value |
 |---|---|
@@ -8698,7 +8691,6 @@ By hand, with the fields of each number written out:
 |---|---|---|---|---|
 | F16 ba00 | - | 14 | 512 | -1536 * 2^-11 = -0.75 |
 | F16 7bff | + | 30 | 1023 | 2047 * 2^5 = 65504, the largest |
-| BF16 bf40 | - | 126 | 64 | as F32 bf400000: -(1 + 64/128) * 2^-1 = -0.75 |
 
 F16 has more digits, BF16 the range of a float. All numbers of both are floats, so that
 a net in either is loaded without a rounding; its file is half as long.
@@ -11143,9 +11135,6 @@ remembers where the last item began that was reached with all characters alike:
 
     stored:  samples 60000, batch 128, learning_rate 0.001, momentum 0
     own:     samples 60000, batch 128, learning_rate 0.01, momentum 0
-
-The texts differ first at 0 against 1, in the third item; the last comma before that place
-ends the second one, so that the third is shown.
 */
 static dn_status dni_compare_words(const char *name, const char *what, const char *stored,
                                    const char *own, dn_error *error) {
@@ -11189,10 +11178,6 @@ repeated multiplication, and each product was rounded.
 */
 enum { DNI_COUNTS = 9, DNI_NUMBERS = 6, DNI_HISTORY_COLUMNS = 6 };
 
-/*
-The vectors are filled here and emptied in `dni_trainer_restore`; the two read side by
-side.
-*/
 static void dni_trainer_counts(const dn_trainer *trainer, uint64_t counts[DNI_COUNTS]) {
     counts[0] = trainer->epoch;
     counts[1] = trainer->position;
@@ -11299,8 +11284,7 @@ static uint32_t dni_sum_value(const dni_sum *sum) { return sum->remainder ^ UINT
 
 /*
 The place of the digits in the file is the place of the decoded string in the parser's copy:
-a string is decoded where it stands. Were the digits spelled with escapes, the sum would
-not match, and that is right, since no writer of ours does so.
+a string is decoded where it stands.
 */
 static dn_status dni_check_sum(const dni_model_file *file, dn_error *error) {
     const char *digits = dni_metadata(file, "crc32");
@@ -11616,9 +11600,6 @@ What the file does without, and what takes its place:
 | a file system | the numbers are initialised constants: the linker puts them into memory |
 | headers of this library | `<stdint.h>`, which C99 promises even to freestanding compilers |
 
-Such a file can be kept beside the sources of a project and is compiled with them. A year
-later the same text gives the same net, whatever became of the library that wrote it.
-
 ### The written file
 
 A net of 784 inputs, 128 ReLU and 10 softmax in 8 bits gives a file of this shape, from top
@@ -11714,8 +11695,7 @@ typedef struct dni_export {
 The title of the file names the net that it was made of by a checksum: the CRC-32 of all
 parameters as 32-bit floats, lowest byte first, in the order of `net->parameters`. It is
 taken of the net as it was trained, before anything is folded or rounded, so that the
-float file and the 8-bit file of one net carry the same number. (The polynomial and the
-table are those of the reader of gzip files.)
+float file and the 8-bit file of one net carry the same number.
 */
 static uint32_t dni_parameters_checksum(const dn_net *net) {
     dni_crc table;
@@ -11984,8 +11964,7 @@ $$ \frac{x - m}{d} = \frac{N x - S}{\sqrt{N Q - S^2}} $$
 By hand, for the four bytes 0, 100, 200, 100: S = 400, Q = 60,000, N Q - S^2 = 80,000, whose
 root is 282 (282^2 = 79,524; 283^2 = 80,089). Byte 200 has N x - S = 400, and 400 / 282 is
 1.418; the real number is 100 / 70.71 = 1.414. The difference is due to the root, which is
-rounded down; it is at most 1 in 282 here. For an image of 784 bytes with deviation 78 the
-root is 784 * 78 = 61,152, and the error 1 in 61,152.
+rounded down; it is at most 1 in 282 here, and for an image of 784 bytes 1 in some 60,000.
 
 The root is found bit by bit, from the highest: a bit stays if the square does not become
 too large. The root of 10 needs 4 bits to be tried:
@@ -12012,9 +11991,6 @@ One byte of a sample, normalised by the sample's own mean and deviation. The mul
 zero, which for negative numbers is up: therefore 128 (the zero point) is added before the
 second division, after which negative numbers are clamped to 0 anyway. An image of one
 grey has the root 0, and all its pixels become the zero point.
-
-In the example the largest number is 1.4142; with s_x = 1.4142 / 127 the bytes 0, 100, 200
-become 1, 128 and 255.
 */
 static uint8_t dni_int8_normalized(int64_t centred, int64_t root, int32_t multiplier) {
     int64_t q = root == 0 ? 0 : centred * multiplier / root; /* times 65536, towards zero */
@@ -12022,10 +11998,7 @@ static uint8_t dni_int8_normalized(int64_t centred, int64_t root, int32_t multip
     return (uint8_t)(q < 0 ? 0 : q > 255 ? 255 : q);
 }
 
-/*
-Of the four normalisations two need this code; the others were folded into the weights and
-take the bytes as they come.
-*/
+/* The other normalisations were folded into the weights. */
 static bool dni_int8_normalizes(const dni_int8_net *net) {
     return net->input_multiplier != 0 || net->input_means != NULL;
 }
