@@ -1636,32 +1636,40 @@ static inline size_t dni_lowest(uint64_t bits) {
 #endif
 }
 
-/* Of each four neighbouring bits: is any set? In the highest of them. */
+/* How many bits are set: in pairs, in fours, in bytes. */
+static inline unsigned dni_count(uint64_t bits) {
+    bits -= bits >> 1 & 0x5555555555555555u;
+    bits = (bits & 0x3333333333333333u) + (bits >> 2 & 0x3333333333333333u);
+    return (unsigned)(((bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fu) * 0x0101010101010101u >> 56);
+}
+
+/* Of four neighbouring bits: is any set? In the lowest of them. */
 static inline uint64_t dni_any_of_four(uint64_t word) {
     const uint64_t ones = 0x7777777777777777u;
-    return (((word & ones) + ones) | word) & ~ones;
+    return (((word & ones) + ones) | word) >> 3 & ~ones >> 3;
 }
 
-/* The same for four words of marks, put together: see `active_in_columns`, below. */
-static inline uint64_t dni_answers(const uint64_t *marks, size_t stride) {
-    return dni_any_of_four(marks[0]) >> 3 | dni_any_of_four(marks[stride]) >> 2 |
-           dni_any_of_four(marks[2 * stride]) >> 1 | dni_any_of_four(marks[3 * stride]);
+/* In squares of 2 half rows, upper right and lower left quarter change places. */
+static inline void dni_exchange(uint64_t *words, size_t rows, size_t half, unsigned bits,
+                                uint64_t mask) {
+    for (; rows > 0; rows -= 2 * half, words += 2 * half)
+        for (size_t r = 0; r < half; r++) {
+            const uint64_t change = (words[r] >> bits ^ words[r + half]) & mask;
+            words[r + half] ^= change;
+            words[r] ^= change << bits;
+        }
 }
 
-/* Byte c of word r becomes byte r of word c: halves of the square change places, then quarters. */
-static inline void dni_exchange(uint64_t *upper, uint64_t *lower, unsigned bits, uint64_t mask) {
-    const uint64_t change = (*upper >> bits ^ *lower) & mask;
-    *lower ^= change;
-    *upper ^= change << bits;
-}
-
-static inline void dni_turn_bytes(uint64_t words[8]) {
-    for (size_t r = 0; r < 4; r++)
-        dni_exchange(words + r, words + r + 4, 32, 0x00000000ffffffffu);
-    for (size_t r = 0; r < 6; r += r == 1 ? 3 : 1)
-        dni_exchange(words + r, words + r + 2, 16, 0x0000ffff0000ffffu);
-    for (size_t r = 0; r < 8; r += 2)
-        dni_exchange(words + r, words + r + 1, 8, 0x00ff00ff00ff00ffu);
+/* Transposes a square of 64 x 64 bits, or of 16 x 16 units of 4 bits (Eklundh, 1972). */
+static inline void dni_transpose_bits(uint64_t *words, unsigned unit) {
+    const size_t rows = 64 / unit;
+    dni_exchange(words, rows, 32 / unit, 32, 0x00000000ffffffffu);
+    dni_exchange(words, rows, 16 / unit, 16, 0x0000ffff0000ffffu);
+    dni_exchange(words, rows, 8 / unit, 8, 0x00ff00ff00ff00ffu);
+    dni_exchange(words, rows, 4 / unit, 4, 0x0f0f0f0f0f0f0f0fu);
+    if (unit == 4) return;
+    dni_exchange(words, rows, 2, 2, 0x3333333333333333u);
+    dni_exchange(words, rows, 1, 1, 0x5555555555555555u);
 }
 
 /* Is none of these bits set? */
@@ -1669,14 +1677,6 @@ static inline bool dni_is_idle(const uint64_t *active, size_t k) {
     uint64_t any = 0;
     for (size_t i = 0; 64 * i < k; i++) any |= active[i];
     return any == 0;
-}
-
-/* Are the first k bits set in each of these rows of words? */
-static inline bool dni_is_full(const uint64_t *active, size_t rows, size_t k) {
-    for (; rows > 0; rows--)
-        for (size_t left = k; left > 0; active++, left -= left < 64 ? left : 64)
-            if (~*active << (left < 64 ? 64 - left : 0) != 0) return false;
-    return true;
 }
 
 /* to[c, r] = from[r, c]; where all processors can, 4 x 4 floats are turned in registers. */
@@ -1732,6 +1732,7 @@ typedef struct dni_arithmetic {
 
 enum {
     DNI_PACKED = 98304 / (int)sizeof(dn_real), /* numbers that a packed panel has room for */
+    DNI_NEAR = 32768 / (int)sizeof(dn_real), /* that the first cache has room for */
     DNI_DEEPEST = 1024, /* values of k in a block at most */
     DNI_WORDS = 1024, /* of 64 bits, that say what is not zero */
     DNI_FEW_WORDS = 4, /* the same for a single row, in parts */
@@ -2060,15 +2061,11 @@ DNI_TARGET static void DNI_NAME(softmax)(const dn_real *z, dn_real *a, size_t ro
 /*
 The activations are the rows of the list in the interface, `DN_ACTIVATIONS`. The macro
 `DNI_ROW` turns each row into a loop of its own, so that the choice is made once for an array
-and not for every number. Of the row for tanh, for example, becomes
+and not for every number. The row for tanh, for example, becomes
 
     if (f == DN_TANH) DNI_FOR_EACH(from, to, count, const DNI_VECTOR z = x; y = DNI_TANH(z));
 
-and of its derivative, for the way back, where `from` holds a = tanh(z) and `to` holds the
-derivative of the loss by a,
-
-    if (f == DN_TANH) DNI_FOR_EACH(a_of, delta, count, const DNI_VECTOR a = x;
-                                   y = DNI_MUL(y, DNI_FNMA(a, a, DNI_SET(1))));
+and on the way back, where x is a = tanh(z), y = DNI_MUL(y, DNI_FNMA(a, a, DNI_SET(1))).
 */
 DNI_TARGET static void DNI_NAME(activate)(dn_activation f, const dn_real *from, dn_real *to,
                                           size_t count) {
@@ -2243,8 +2240,10 @@ forward pass a is the batch, `a_row` its width and `a_column` 1; for the weight 
 #define DNI_VECTORS_2(DO, LAST, r) DO(r, 0) LAST(r, 1)
 #define DNI_VECTORS_3(DO, LAST, r) DO(r, 0) DO(r, 1) LAST(r, 2)
 #define DNI_VECTORS_4(DO, LAST, r) DO(r, 0) DO(r, 1) DO(r, 2) LAST(r, 3)
-#define DNI_VECTORS_8(DO, LAST, r) \
-    DO(r, 0) DO(r, 1) DO(r, 2) DO(r, 3) DO(r, 4) DO(r, 5) DO(r, 6) LAST(r, 7)
+#define DNI_VECTORS_5(DO, LAST, r) DNI_VECTORS_4(DO, DO, r) LAST(r, 4)
+#define DNI_VECTORS_6(DO, LAST, r) DNI_VECTORS_5(DO, DO, r) LAST(r, 5)
+#define DNI_VECTORS_7(DO, LAST, r) DNI_VECTORS_6(DO, DO, r) LAST(r, 6)
+#define DNI_VECTORS_8(DO, LAST, r) DNI_VECTORS_7(DO, DO, r) LAST(r, 7)
 
 #define DNI_ROW_START(r, VECTORS) VECTORS(DNI_START, DNI_START_LAST, r)
 #define DNI_ROW_STEP(r, VECTORS)                     \
@@ -2294,7 +2293,6 @@ __attribute__((noinline)) /* inlined, it would take registers from the others */
 #endif
 DNI_DEFINE_TILE(6, 4)
 DNI_DEFINE_TILE(4, 4)
-DNI_DEFINE_TILE(1, 4)
 #endif
 DNI_DEFINE_TILE(4, 3)
 DNI_DEFINE_TILE(4, 2)
@@ -2302,6 +2300,10 @@ DNI_DEFINE_TILE(4, 1)
 DNI_DEFINE_TILE(6, 2)
 DNI_DEFINE_TILE(8, 1)
 DNI_DEFINE_TILE(1, 8)
+DNI_DEFINE_TILE(1, 7)
+DNI_DEFINE_TILE(1, 6)
+DNI_DEFINE_TILE(1, 5)
+DNI_DEFINE_TILE(1, 4)
 DNI_DEFINE_TILE(1, 3)
 DNI_DEFINE_TILE(1, 2)
 DNI_DEFINE_TILE(1, 1)
@@ -2310,40 +2312,36 @@ DNI_DEFINE_TILE(1, 1)
 ### Zeroes
 
 Four of five pixels of a handwritten digit are 0, and a multiplication by 0 can be left out:
-adding 0 * w changes no bit of a finite sum. With a tile of 4 rows, a value of k can be
-left out when a[r, k] is 0 in all of them. How often is that not so? With MNIST as NumPy's
-x [60000, 784], `(x != 0).reshape(-1, r, 784).any(1).mean()` for the forward product, and for the
-weight gradient, of which pixels are the rows, `(x != 0).reshape(-1, r).any(1).mean()`:
+adding 0 * w changes no bit of a finite sum. A tile can leave out a value of k when a[r, k] is 0 in
+all of its rows. How often is that not so? With MNIST as NumPy's x [60000, 784],
+`(x != 0).reshape(-1, r, 784).any(1).mean()` for the forward product, and for the weight gradient,
+of which pixels are the rows, `(x != 0).reshape(-1, r).any(1).mean()`:
 
 | rows of a tile | 1 | 2 | 4 | 8 | 16 |
 |---|---|---|---|---|---|
 | forward product: r digits | 19 % | 29 % | 39 % | 46 % | 52 % |
 | weight gradient: r neighbouring pixels | 19 % | 22 % | 28 % | 39 % | 58 % |
 
-Hence four rows here: such a tile does a sixth less of the one product, and a quarter less of the
-other, than one of 8 rows. Of two rows it would be less again, but each vector of b would be read
-for two operations only, from the second cache, which is not fast enough.
+The fewer rows, the less is multiplied; but for the fewer operations is each vector of b read. With
+one row it is one, and only the first cache is fast enough: hence panels of eight vectors, as many
+sums side by side, and blocks of 64 values of k, 32 KB. Four rows remain where c is narrow, since a
+row of one vector is a single sum, which waits for itself. They remain with AVX-512, which reads
+more slowly than it multiplies, where more than a third is not 0: in Fashion-MNIST it is a half, and
+row by row W5 of `make bench` is a tenth slower with AVX-512, a sixth faster with AVX2.
 
-A bit is needed for each k where the tile has something to do. For 3 rows:
-
-    a[0, :] =  0  0  7  9  0  0        k = 0, 1 and 5 are zero in all rows,
-    a[1, :] =  0  0  0  8  5  0        those of 2, 3 and 4 are set, and the tile does
-    a[2, :] =  0  0  6  0  0  0        half of the work
-
-`active_in_rows` and `active_in_columns` make these bits from the marks of a. The tile takes them in
-ascending order, so that no sum changes its order: `bits & (bits - 1)` is `bits` without the lowest,
-whose place one instruction tells. Marking costs one pass over a, while its bytes are made numbers,
-and serves both products. With as many zeroes as digits have, the forward product of 40 x 784 x 1000
-is 1.8 and the gradient 1.8 times as fast (`make bench` prints both). Where no bit is missing, the
-product is done as if nobody had looked. The hidden layers are not searched: of four samples, hardly
-ever do all leave the same unit dark.
+`active_in_rows` and `active_in_columns` set a bit for each k where a tile has something to do, by
+the marks of a. The tile takes them in ascending order, so that no sum changes its order:
+`bits & (bits - 1)` is `bits` without the lowest, whose place one instruction tells. Marking costs
+one pass over a, while its bytes are made numbers, and serves both products. With as many zeroes as
+digits have, the forward product of 40 x 784 x 1000 is 2.4 and the gradient 2.1 times as fast (`make
+bench` prints both). Where little is 0, all is multiplied. Hidden layers are not searched.
 
 Only finite numbers are promised the same result: 0 times infinity or NaN is NaN, and is not seen
 where it is left out.
 
 ### Cache blocks
 
-A tile reads its part of b, a *panel* of up to four vectors, again for every few rows. It should
+A tile reads its part of b, a *panel* of up to eight vectors, again for every few rows. It should
 come from a near cache each time, so that k is cut into blocks. The deeper they are, the less often
 is c read and written; the limit, a panel of 96 KB, is set by the stack of a thread, which can be as
 small as 128 KB.
@@ -2355,8 +2353,8 @@ For many rows it is worth copying the panel (*packing*) to where its rows lie be
 few it is not. How many are few? Twice as many where zeroes are left out, for each row of b is used
 half as often. Half as many where b comes from memory, each row from its own page; and fewer where a
 panel is no whole number of cache lines, as AVX2's of 96 bytes, and its rows in b begin and end in
-lines of its neighbours. Packing also serves columns that do not fill a vector (the rest is zero),
-and a transposed b.
+lines of its neighbours. Packing also serves a transposed b, and columns that do not fill a vector:
+the rest is zero. Masks allow it to be anything, as the next row's start, where there is one.
 */
 enum {
     DNI_NAME(panel) = DNI_TILE_VECTORS * DNI_LANES, /* columns of a wide tile */
@@ -2370,31 +2368,37 @@ typedef struct DNI_NAME(block) {
     dni_factor a, b, from;  /* c is from + a b */
     dn_real *c;
     size_t c_row, c_column; /* strides of c */
-    const uint64_t *active; /* [rows / 4, dni_marks_size(k)], or NULL: every k counts */
+    bool at_end;            /* fewer rows of b lie behind than there are lanes */
+    size_t group;           /* rows that share their bits: 1 or 4 */
+    const uint64_t *active; /* [rows / group, dni_marks_size(k)], or NULL: every k counts */
 } DNI_NAME(block);
 
 /*
 How many values of k a block has: what a panel and the bits have room for, in even blocks; and 128
-for a transposed a, in which each k is another line of the cache.
+for a transposed a, in which each k is another line of the cache. Row by row, the first cache is the
+limit; where many rows of a share a panel, twice as much.
 */
-static size_t DNI_NAME(depth)(size_t n, size_t k, const dni_factor *a, bool looks) {
-    const size_t vectors = (n + DNI_LANES - 1) / DNI_LANES, most = DNI_TILE_VECTORS;
-    size_t room = DNI_PACKED / ((vectors < most ? vectors : most) * DNI_LANES) / 64 * 64;
+static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a, size_t group) {
+    const bool turned = a->column_stride != 1;
+    const size_t vectors = (n + DNI_LANES - 1) / DNI_LANES;
+    const size_t most = group == 1 ? 8 : DNI_TILE_VECTORS;
+    size_t room = group != 1 ? DNI_PACKED : turned || m <= 64 ? DNI_NEAR : 2 * DNI_NEAR;
+    room = room / ((vectors < most ? vectors : most) * DNI_LANES) / 64 * 64;
     if (room > DNI_DEEPEST) room = DNI_DEEPEST;
-    if (a->column_stride != 1) room = 128;
+    if (group != 1 && turned) room = 128;
     if (k <= room) return k > 0 ? k : 1;
     const size_t passes = (k + room - 1) / room, even = (k + passes - 1) / passes;
-    return looks ? (even + 63) / 64 * 64 : even; /* a block begins with a word of bits */
+    return group > 0 ? (even + 63) / 64 * 64 : even; /* a block begins with a word of bits */
 }
 
 /*
-For each 4 rows of a: a bit for each k where any of them is not zero. Here the rows lie behind each
-other in memory, as samples do: their marks are put together.
+For each row of a, or each 4: a bit for each k where something is not zero. Here the rows lie behind
+each other in memory, as samples do: their marks are put together.
 */
-DNI_TARGET static void DNI_NAME(active_in_rows)(size_t m, size_t k, dni_factor a,
+DNI_TARGET static void DNI_NAME(active_in_rows)(size_t m, size_t k, dni_factor a, size_t group,
                                                 uint64_t *active) {
-    const size_t words = dni_marks_size(k);
-    for (size_t row = 0; row < m; row++, active += row % 4 == 0 ? words : 0) {
+    const size_t words = dni_marks_size(k), rest = group - 1;
+    for (size_t row = 0; row < m; row++, active += (row & rest) == 0 ? words : 0) {
         uint64_t own[DNI_DEEPEST / 64];
         const uint64_t *marks = own;
         if (a.marks != NULL) marks = a.marks + row * a.marks_stride + a.first_mark / 64;
@@ -2402,50 +2406,59 @@ DNI_TARGET static void DNI_NAME(active_in_rows)(size_t m, size_t k, dni_factor a
         if (a.marks == NULL && row + 8 < m) /* they come from memory */
             dni_prefetch(a.data + (row + 8) * a.row_stride, k * sizeof *a.data);
         for (size_t i = 0; i < words; i++)
-            active[i] = (row % 4 == 0 ? 0 : active[i]) | marks[i];
+            active[i] = ((row & rest) == 0 ? 0 : active[i]) | marks[i];
     }
 }
 
 /*
-In a transposed factor the rows stand beside each other, and the marks of four of them are four
-neighbouring bits. All that is asked is whether these are 0. In a word stand 16 such fours, and
-`(word & 0x77..) + 0x77.. | word` answers for all of them, in the highest bit of each:
+In a transposed factor the rows stand beside each other: a word of marks has a bit for each of 64
+rows, at one value of k. A square of 64 such words, transposed, is what is wanted.
 
-    marks at k        0000 0110 0000 0001 ...      the second and the last four have something
-    answers           0000 1000 0000 1000 ...      to be shifted right by 3 - k % 4
-
-The answers for four values of k, each shifted to a place of its own, fit into one word again;
-those for eight, put together two by two, are 16 bytes, one for each four rows; and those for 64 are
-turned, so that the bytes of the same four rows come together in a word.
+Of four rows, all that is asked is whether their four neighbouring bits are 0. In a word stand 16
+such fours, and `(word & 0x77..) + 0x77.. | word` answers for all of them, in the highest bit of
+each. The answers for four values of k, each shifted to a place of its own, fit into one word; and
+16 of these words are a square again, of 16 x 16 fours.
 */
-DNI_TARGET static void DNI_NAME(active_in_columns)(size_t m, size_t k, dni_factor a,
+DNI_TARGET static void DNI_NAME(active_in_columns)(size_t m, size_t k, dni_factor a, size_t group,
                                                    uint64_t *active) {
-    const uint64_t low = 0x0f0f0f0f0f0f0f0fu;
-    const size_t first = a.first_mark, end = first + m, words = dni_marks_size(k);
-    for (size_t place = first / 64; 64 * place < end; place++) /* of the 64 rows in their words */
+    const size_t words = dni_marks_size(k);
+    for (size_t row = 0, rows; row < m; row += rows) { /* of those in the same words */
+        const size_t place = a.first_mark + row, bit = place % 64;
+        rows = m - row < 64 - bit ? m - row : 64 - bit;
         for (size_t start = 0; start < k; start += 64) {
-            const uint64_t *marks = a.marks + start * a.marks_stride + place;
-            size_t stride = a.marks_stride;
-            uint64_t rest[64] = {0};
-            for (size_t i = 0; k - start < 64 && i < k - start; i++) rest[i] = marks[i * stride];
-            if (k - start < 64) marks = rest, stride = 1;
-            uint64_t even[8], odd[8]; /* [8 values of k], of 4 rows each */
-            for (size_t i = 0; i < 8; i++, marks += 8 * stride) {
-                const uint64_t first_four = dni_answers(marks, stride);
-                const uint64_t second_four = dni_answers(marks + 4 * stride, stride);
-                even[i] = (first_four & low) | (second_four & low) << 4;
-                odd[i] = (first_four >> 4 & low) | (second_four & ~low);
+            const uint64_t *marks = a.marks + start * a.marks_stride + place / 64;
+            uint64_t square[64], *at = active + row / group * words + start / 64;
+            const size_t some = k - start < 64 ? k - start : 64;
+            for (size_t i = 0; i < some; i++) square[i] = marks[i * a.marks_stride];
+            for (size_t i = some; i < 64; i++) square[i] = 0;
+            if (group == 1) dni_transpose_bits(square, 1);
+            else {
+                for (size_t i = 0; i < 64; i++) square[i] = dni_any_of_four(square[i]);
+                for (size_t i = 0; i < 16; i++)
+                    square[i] = square[4 * i] | square[4 * i + 1] << 1 | square[4 * i + 2] << 2 |
+                                square[4 * i + 3] << 3;
+                dni_transpose_bits(square, 4);
             }
-            dni_turn_bytes(even);
-            dni_turn_bytes(odd);
-            for (size_t i = 0; i < 8; i++) {
-                const size_t row = 64 * place + 8 * i;
-                if (row < first || row >= end) continue;
-                uint64_t *at = active + (row - first) / 4 * words + start / 64;
-                at[0] = even[i];
-                if (row + 4 < end) at[words] = odd[i];
-            }
+            const uint64_t *turned = square + bit / group;
+            for (size_t r = 0; r < rows; r += group, at += words) *at = *turned++;
         }
+    }
+}
+
+/* How much of a is not 0? Up to eight of its samples answer for all. */
+DNI_TARGET static double DNI_NAME(density)(size_t m, size_t k, const dni_factor *a) {
+    const bool in_rows = a->column_stride == 1;
+    const size_t samples = in_rows ? m : k;
+    size_t length = in_rows ? k : m, set = 0, seen = 0;
+    if (length > DNI_DEEPEST) length = DNI_DEEPEST;
+    for (size_t s = 0; s < samples; s += samples / 8 + 1, seen += length) {
+        uint64_t own[DNI_DEEPEST / 64];
+        const uint64_t *marks = own;
+        if (a->marks != NULL) marks = a->marks + s * a->marks_stride + a->first_mark / 64;
+        else DNI_NAME(mark)(a->data + s * a->row_stride, length, own);
+        for (size_t i = 0; i < dni_marks_size(length); i++) set += dni_count(marks[i]);
+    }
+    return (double)set / (double)seen;
 }
 
 /*
@@ -2473,38 +2486,37 @@ DNI_TARGET static void DNI_NAME(pack)(size_t k, size_t columns, size_t width, dn
 /*
 Some rows over `k` values of the index: as many tiles as it takes. 7 rows are a tile of 6 and one
 of 1, which waits for its sums; 8 or 9 begin with two tiles of 4. Of rows where nothing is to be
-done, as of pixels at the edge, not even c is read. Down the columns of a large batch the processor
-does not foresee what comes next: while the tiles of 16 pixels are at work, the next 16 are called
-for.
+done, as of pixels at the edge, not even c is read.
 */
 DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
-                                      const uint64_t *active, const dn_real *a, size_t a_row,
-                                      size_t a_column, const dn_real *b, size_t b_row,
-                                      const dn_real *from, size_t from_row, dn_real *c,
-                                      size_t c_row, unsigned last) {
+                                      const uint64_t *active, size_t group, const dn_real *a,
+                                      size_t a_row, size_t a_column, const dn_real *b,
+                                      size_t b_row, const dn_real *from, size_t from_row,
+                                      dn_real *c, size_t c_row, unsigned last) {
 #define DNI_TILES(count, width)                                                         \
     for (; rows >= count && (count != 6 || rows / 2 != 4);                              \
          rows -= count, a += count * a_row, c += count * c_row) {                       \
-        if (rows >= 2 * count)                                                          \
+        if (count > 1 && rows >= 2 * count)                                             \
             for (size_t r = count; r < 2 * count; r++)                                  \
                 dni_prefetch(c + r * c_row, width * sizeof(DNI_VECTOR));                \
-        if (a_row == 1 && rows > 16 && k >= 256)                                        \
-            for (size_t i = (uintptr_t)a / 16 % 4; i < k; i += 4)                       \
-                dni_prefetch(a + 16 + i * a_column, 1);                                 \
         if (active == NULL || from != c || !dni_is_idle(active, k))                     \
             DNI_NAME(DNI_JOIN(tile_##count##x, width))(                                 \
                 k, active, a, a_row, a_column, b, b_row, from, from_row, c, c_row, last); \
         if (from != NULL) from += count * from_row;                                     \
-        if (active != NULL) active += count / 4 * dni_marks_size(k);                    \
+        if (active != NULL) active += count / group * dni_marks_size(k);                \
     }
     switch (vectors) {
-#if DNI_TILE_VECTORS == 4
+    case 8: DNI_TILES(1, 8) break;
+    case 7: DNI_TILES(1, 7) break;
+    case 6: DNI_TILES(1, 6) break;
+    case 5: DNI_TILES(1, 5) break;
     case 4:
+#if DNI_TILE_VECTORS == 4
         if (active == NULL) DNI_TILES(6, 4)
-        DNI_TILES(4, 4)
+        if (group == 4) DNI_TILES(4, 4)
+#endif
         DNI_TILES(1, 4)
         break;
-#endif
     case 3: DNI_TILES(4, 3) DNI_TILES(1, 3) break;
     case 2:
         if (active == NULL) DNI_TILES(6, 2)
@@ -2535,7 +2547,8 @@ DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, s
     const size_t a_row = block->a.row_stride, a_column = block->a.column_stride;
     const bool copies = block->c_column != 1 || (columns < width && !DNI_TILE_MASKS);
     const bool far = k * b_row > DNI_NAME(far);
-    const size_t most = copies ? block->active != NULL ? 4 : 12 : far ? 8 : m;
+    const size_t group = block->active != NULL ? block->group : 4;
+    const size_t most = copies ? block->active != NULL ? group : 12 : far ? 8 : m;
     size_t called = 0;
     for (size_t row = 0, rows; row < m; row += rows) {
         rows = m - row < most ? m - row : most;
@@ -2543,18 +2556,18 @@ DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, s
             dni_prefetch(b + called * b_row + width, width * sizeof *b);
         const dn_real *a = block->a.data + row * a_row;
         const uint64_t *active = NULL;
-        if (block->active != NULL) active = block->active + row / 4 * dni_marks_size(k);
+        if (block->active != NULL) active = block->active + row / group * dni_marks_size(k);
         dn_real *c = block->c + row * block->c_row + column * block->c_column;
         const dni_factor from = dni_from(block->from, row, column);
         if (!copies) {
-            DNI_NAME(rows)(rows, vectors, k, active, a, a_row, a_column, b, b_row, from.data,
-                           from.row_stride, c, block->c_row, last);
+            DNI_NAME(rows)(rows, vectors, k, active, group, a, a_row, a_column, b, b_row,
+                           from.data, from.row_stride, c, block->c_row, last);
             continue;
         }
         if (active != NULL && from.data == c && dni_is_idle(active, k)) continue;
         dn_real copy[12 * DNI_NAME(panel)];
         if (from.data != NULL) DNI_NAME(pack)(rows, columns, width, from, copy);
-        DNI_NAME(rows)(rows, vectors, k, active, a, a_row, a_column, b, b_row,
+        DNI_NAME(rows)(rows, vectors, k, active, group, a, a_row, a_column, b, b_row,
                        from.data != NULL ? copy : NULL, width, copy, width, last);
         if (block->c_column != 1) dni_transpose(copy, width, rows, columns, c, block->c_column);
         for (size_t r = 0; block->c_column == 1 && r < rows; r++, c += block->c_row)
@@ -2571,10 +2584,8 @@ A single sample is a case of its own. Its product reads each weight once and use
 what counts is to keep the loads going: eight vectors of a row of weights at a time, which gives
 eight sums side by side. Of a digit only the rows of its lit pixels are read, a fifth of 784 x 128
 weights: the whole prediction takes 1.1 microseconds where reading all weights once would take 2.3
-(I2 of `make bench`). Of these, the reading takes 0.4, and the 128 additions of the second layer,
-each of which waits for the one before, 0.14. The sample itself comes from far away: in parts of
-256, of which one arrives while another is multiplied; then the same part of the sample that lies
-behind it is called for.
+(I2 of `make bench`). The sample itself comes from far away: in parts of 256, of which one arrives
+while another is multiplied; then the same part of the sample that lies behind it is called for.
 */
 DNI_TARGET static void DNI_NAME(part_of_row)(size_t n, size_t k, const dn_real *a, size_t a_column,
                                              const dn_real *b, size_t b_row, const dn_real *from,
@@ -2624,14 +2635,16 @@ DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, siz
     dn_real *packed = room + (64 - (uintptr_t)room % 64) / sizeof *room; /* whole cache lines */
     const bool lie_apart = block->b.column_stride != 1;
     const size_t lanes = DNI_LANES, vectors = (n + lanes - 1) / lanes;
-    const size_t panels = (vectors + DNI_TILE_VECTORS - 1) / DNI_TILE_VECTORS;
+    const size_t most = block->active != NULL && block->group == 1 ? 8 : DNI_TILE_VECTORS;
+    const size_t panels = (vectors + most - 1) / most;
     const size_t width_of_all = vectors / panels * lanes, wider = vectors % panels;
     const bool far = block->k * block->b.row_stride > DNI_NAME(far);
     const size_t few = (size_t)DNI_NAME(few) << (block->active != NULL) >> far;
     for (size_t panel = 0, start = 0, width; panel < panels; panel++, start += width) {
         width = width_of_all + (panel < wider ? lanes : 0);
         const size_t columns = width < n - start ? width : n - start;
-        const bool packs = columns < width || lie_apart || m > few;
+        const bool reaches_out = columns < width && (!DNI_TILE_MASKS || block->at_end);
+        const bool packs = reaches_out || lie_apart || m > few;
         dni_factor b = block->b;
         b.data += start * b.column_stride;
         if (packs) DNI_NAME(pack)(block->k, columns, width, b, packed);
@@ -2642,9 +2655,9 @@ DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, siz
 
 /*
 One thread's share of a product: block after block of k, or a single row. The bits have a place of
-fixed size on the stack, for 256 rows where k is 1024 (8 KB; the packed panel has 96). Only the
-first block of k starts from `from`; the others add to what the block before has left in c, which is
-a `dn_real` in the register as it is in memory: to store a sum on its way rounds nothing.
+fixed size on the stack (8 KB; the packed panel has 96). Only the first block of k starts from
+`from`; the others add to what the block before has left in c, which is a `dn_real` in the register
+as it is in memory: to store a sum on its way rounds nothing.
 */
 DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, const dni_factor *a,
                                        const dni_factor *b, const dni_factor *from, dn_real *c,
@@ -2656,11 +2669,16 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, const dni_f
                       look_for_zeroes && a->column_stride == 1);
         return;
     }
-    const bool looks = look_for_zeroes && a->row_stride != a->column_stride && /* which way? */
-                       (a->marks != NULL || a->column_stride == 1);
+    const bool can_look = look_for_zeroes && a->row_stride != a->column_stride && /* which way? */
+                          (a->marks != NULL || a->column_stride == 1);
+    const double density = can_look ? DNI_NAME(density)(m, k, a) : 1;
+    const bool looks = density < (n > DNI_LANES ? 0.75 : 0.4);
+    const bool by_one = n > DNI_TILE_VECTORS * DNI_LANES &&
+                        (density < 0.35 || DNI_LANES * sizeof(dn_real) < 64);
+    const size_t group = !looks ? 0 : by_one ? 1 : 4;
     const dni_factor sums = {c, c_row, c_column, NULL, 0, 0};
-    const size_t depth = DNI_NAME(depth)(n, k, a, looks);
-    const size_t most = looks ? DNI_WORDS / 2 / dni_marks_size(depth) * 8 : m;
+    const size_t depth = DNI_NAME(depth)(m, n, k, a, group);
+    const size_t most = looks ? DNI_WORDS / dni_marks_size(depth) * group : m;
     for (size_t row = 0; row < m; row += most)
         for (size_t start = 0; start == 0 || start < k; start += depth) {
             const size_t rows = m - row < most ? m - row : most;
@@ -2672,12 +2690,13 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, const dni_f
             block.c_row = c_row;
             block.c_column = c_column;
             block.from = dni_from(start == 0 ? *from : sums, row, 0);
+            block.at_end = k - start < block.k + DNI_LANES;
+            block.group = group;
             block.active = looks ? active : NULL;
             if (looks && a->column_stride == 1)
-                DNI_NAME(active_in_rows)(rows, block.k, block.a, active);
+                DNI_NAME(active_in_rows)(rows, block.k, block.a, group, active);
             else if (looks)
-                DNI_NAME(active_in_columns)(rows, block.k, block.a, active);
-            if (looks && dni_is_full(active, (rows + 3) / 4, block.k)) block.active = NULL;
+                DNI_NAME(active_in_columns)(rows, block.k, block.a, group, active);
             DNI_NAME(block_product)(&block, rows, n);
         }
 }
@@ -2695,10 +2714,12 @@ visibly, and no result can be repeated on another machine. Cutting the output in
 nothing but that each thread reads all of the factor that is not cut.
 
 Each thread gets whole tiles, and one run of neighbouring ones. What is cut is what comes out more
-even: of [40, 1000], 16 and 24 rows, but 31 and 32 vectors of columns. A product of less than
-300,000 multiplications, some five microseconds, is finished sooner than two threads have agreed
-about it. Long arrays, in activations and updates, are dealt out in chunks. On two cores the large
-products of the table run 1.8 to 2.2 times as fast.
+even: of [40, 1000], 16 and 24 rows, but 31 and 32 vectors of columns. Of the weights [784, 1000]
+rows are a little more even than columns; but then the forward product, which is cut by columns,
+finds half of its weights in the other core's cache: W1 took 1.1 times as long. A product of less
+than 300,000 multiplications, some five microseconds, is finished sooner than two threads have
+agreed about it. Long arrays, in activations and updates, are dealt out in chunks. On two cores the
+large products run 1.8 to 2.2 times as fast.
 
 Threads are OpenMP's: with `-fopenmp` the `#pragma` is obeyed, without it the same loop runs in one
 thread. A product inside another parallel region of the caller's stays in the thread that asks for
@@ -2714,7 +2735,8 @@ DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, const dni
         const size_t count = (size_t)threads, lanes = (size_t)DNI_LANES;
         const size_t rows_each = ((m + 7) / 8 + count - 1) / count * 8; /* of the busiest thread */
         const size_t columns_each = ((n + lanes - 1) / lanes + count - 1) / count * lanes;
-        const bool by_rows = (double)rows_each * (double)n <= (double)columns_each * (double)m;
+        const double by_row = (double)rows_each * (double)n * (columns_each < 16 * lanes ? 1 : 1.1);
+        const bool by_rows = by_row <= (double)columns_each * (double)m;
         const size_t unit = by_rows ? 8 : lanes, all = by_rows ? m : n;
         const size_t units = (all + unit - 1) / unit;
 #pragma omp parallel for schedule(static) num_threads(threads)
