@@ -201,15 +201,16 @@ static void not_finite(const dni_arithmetic **all, size_t count) {
         }
     ok(right, "NaN and infinity reach the elements they belong to, and no others");
 
-    fill(8, 20, 16, 0, 5);
-    for (size_t i = 0; i < 8; i++) a_plain[i * 16 + 3] = 0;
-    a_plain[5 * 16 + 9] = (dn_real)NAN;
-    bool seen = true;
-    for (size_t s = 0; s < count; s++) {
-        dni_factor a = {a_plain, 16, 1, NULL, 0, 0}, b = {b_plain, 20, 1, NULL, 0, 0};
-        all[s]->product(8, 20, 16, &a, &b, &nothing, c_fast, 20, 1, true);
-        for (size_t j = 0; j < 20; j++) seen = seen && c_fast[5 * 20 + j] != c_fast[5 * 20 + j];
-    }
+    bool seen = true; /* by tiles of four rows, and row by row */
+    for (size_t n = 3; n <= 140; n += 137)
+        for (size_t s = 0; s < count; s++) {
+            fill(8, n, 16, 0.7, 5);
+            a_plain[5 * 16 + 9] = (dn_real)NAN;
+            dni_factor a = {a_plain, 16, 1, NULL, 0, 0}, b = {b_plain, n, 1, NULL, 0, 0};
+            all[s]->product(8, n, 16, &a, &b, &nothing, c_fast, n, 1, true);
+            for (size_t i = 0; i < 8 * n; i++)
+                seen = seen && (c_fast[i] != c_fast[i]) == (i / n == 5);
+        }
     ok(seen, "a NaN among the inputs is not taken for a zero");
 }
 
