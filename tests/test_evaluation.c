@@ -271,6 +271,52 @@ static void portions(void) {
     dn_net_free(&net);
 }
 
+/* ---- Dark pictures, whose zeroes are left out: one by one, in portions, and in training. */
+
+static void dark_pictures(void) {
+    enum { PICTURES = 530, SIDE = 150, UNITS = 83 }; /* wide, and no whole vectors */
+    const size_t count = (size_t)PICTURES * SIDE;
+    dn_real *dark = (dn_real *)calloc(count, sizeof *dark), single[OUTPUTS];
+    int32_t *answers = (int32_t *)calloc(PICTURES, sizeof *answers);
+    dn_real *all = (dn_real *)calloc((size_t)PICTURES * OUTPUTS, sizeof *all);
+    dn_random random = dn_random_seed(8);
+    for (size_t s = 0; s < PICTURES; s++) { /* the class is where most of the light is */
+        answers[s] = (int32_t)dn_random_below(&random, OUTPUTS);
+        for (size_t i = 0; i < SIDE; i++)
+            if (dn_random_uniform(&random) < (i % OUTPUTS == (size_t)answers[s] ? 0.4 : 0.1))
+                dark[s * SIDE + i] = (dn_real)dn_random_uniform(&random);
+    }
+    dn_net net;
+    dn_dataset data;
+    dn_training how;
+    dn_history history = {0};
+    memset(&how, 0, sizeof how);
+    how.epochs = 5;
+    how.batch = 100; /* two words of marks in a gradient */
+    how.optimizer = dn_sgd((dn_real)0.1);
+    how.history = &history;
+    dn_net_init(&net, SIDE, 1);
+    dn_net_dense(&net, UNITS, DN_RELU);
+    dn_net_dense(&net, OUTPUTS, DN_SOFTMAX);
+    ok(dn_dataset_arrays(&data, PICTURES, SIDE, dark, OUTPUTS, answers, NULL) == DN_OK &&
+           dn_train(&net, &data, NULL, &how, NULL) == DN_OK && history.count == 5 &&
+           history.epochs[4].train_accuracy > history.epochs[0].train_accuracy + 0.2,
+       "dark pictures are learned");
+    dn_predict(&net, dark, PICTURES, all, NULL, NULL);
+    bool same = true;
+    for (size_t s = 0; s < PICTURES; s++) {
+        dn_predict(&net, dark + s * SIDE, 1, single, NULL, NULL);
+        same = same && memcmp(single, all + s * OUTPUTS, sizeof single) == 0;
+    }
+    ok(same, "all at once or one by one: the same bits");
+    dn_history_free(&history);
+    dn_dataset_free(&data);
+    dn_net_free(&net);
+    free(dark);
+    free(answers);
+    free(all);
+}
+
 /* ---- Prediction allocates nothing, when it has a buffer; it writes nowhere else. */
 
 static void caller_buffer(void) {
@@ -386,6 +432,7 @@ int main(void) {
     ties();
     other_answers();
     portions();
+    dark_pictures();
     caller_buffer();
     threads();
     only_looks();
