@@ -1513,7 +1513,7 @@ How much work is it? A net 784-1000-10, trained with batches of 40, does in one 
 
 Ninety-eight percent are two products of the same three sizes. An epoch of 50,000 samples has
 1250 such steps: 80 thousand million multiply-adds. A core can do 16 to 110 thousand million in a
-second; a program written without thought one or two.
+second; a program written without thought does one or two.
 
 ### One text, many instruction sets
 
@@ -1732,7 +1732,7 @@ typedef struct dni_arithmetic {
 
 enum {
     DNI_PACKED = 98304 / (int)sizeof(dn_real), /* numbers that a packed panel has room for */
-    DNI_NEAR = 32768 / (int)sizeof(dn_real), /* that the first cache has room for */
+    DNI_NEAR = 32768 / (int)sizeof(dn_real), /* of the first cache */
     DNI_DEEPEST = 1024, /* values of k in a block at most */
     DNI_WORDS = 1024, /* of 64 bits, that say what is not zero */
     DNI_FEW_WORDS = 4, /* the same for a single row, in parts */
@@ -1752,7 +1752,7 @@ static inline int dni_threads(void) {
 #endif
 }
 
-/* Calls for the line of the cache behind p, into all caches. */
+/* Calls for the line of memory behind p. */
 #ifdef __GNUC__
 #define DNI_CALL_BEHIND(p) __builtin_prefetch((const void *)((uintptr_t)(p) + 64))
 #else
@@ -2268,8 +2268,8 @@ forward pass a is the batch, `a_row` its width and `a_column` 1; for the weight 
 A tile of `rows` rows and `vectors` vectors: c = from + a b over k, where `from` may be c; a by its
 strides, b row by row. With `active`, only those values of the index whose bit is set: see below.
 (One loop that asks in every turn is slower with AVX2.) Four rows then call for the line behind:
-of a transposed a, the next pixels, which may lie in another core's cache. W4 of `make bench` takes
-0.97 of the time on one thread, 0.92 on two.
+of a transposed a, the next pixels, which may lie in another core's cache. W4 takes 0.97 of the time
+on one thread, 0.92 on two.
 */
 #define DNI_DEFINE_TILE(rows, vectors)                                         \
     DNI_TARGET static void DNI_NAME(DNI_JOIN(tile_##rows##x, vectors))(        \
@@ -2339,12 +2339,13 @@ row of one vector is a single sum, which waits for itself. They remain with AVX-
 more slowly than it multiplies, where more than a third is not 0: in Fashion-MNIST it is a half, and
 row by row W5 of `make bench` is 8 % slower with AVX-512, 15 % faster with AVX2.
 
-`active_in_rows` and `active_in_columns` set a bit for each k where a tile has something to do, by
-the marks of a. The tile takes them in ascending order, so that no sum changes its order:
-`bits & (bits - 1)` is `bits` without the lowest, whose place one instruction tells. Marking costs
-one pass over a, while its bytes are made numbers, and serves both products. With as many zeroes as
-digits have, the forward product of 40 x 784 x 1000 is 2.2 and the gradient 1.6 times as fast (`make
-bench` prints both). Where little is 0, all is multiplied. Hidden layers are not searched.
+`active_in_rows` and `active_in_columns` set a bit for each k where a tile has something to do. The
+tile takes them in ascending order, so that no sum changes its order: `bits & (bits - 1)` is `bits`
+without the lowest, whose place one instruction tells. Marking costs one pass over a, while its
+bytes are made numbers, and serves both products. With as many zeroes as digits have, the forward
+product of 40 x 784 x 1000 is 2.2 and the gradient 1.6 times as fast (`make bench` prints both).
+Where under a quarter is 0 (with one vector: three fifths), all is multiplied. Hidden layers are
+not searched.
 
 Only finite numbers are promised the same result: 0 times infinity or NaN is NaN, and is not seen
 where it is left out.
@@ -2388,7 +2389,8 @@ How many values of k a block has: what a panel and the bits have room for, in ev
 for a transposed a, in which each k is another line of the cache. Row by row, the first cache is the
 limit; where many rows of a share a panel, twice as much.
 */
-static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a, size_t group) {
+static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a, size_t group,
+                              bool looks) {
     const bool turned = a->column_stride != 1;
     const size_t vectors = (n + DNI_LANES - 1) / DNI_LANES;
     const size_t most = group == 1 ? 8 : DNI_TILE_VECTORS;
@@ -2398,7 +2400,7 @@ static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a,
     if (group != 1 && turned) room = 128;
     if (k <= room) return k > 0 ? k : 1;
     const size_t passes = (k + room - 1) / room, even = (k + passes - 1) / passes;
-    return group > 0 ? (even + 63) / 64 * 64 : even; /* a block begins with a word of bits */
+    return looks ? (even + 63) / 64 * 64 : even; /* a block begins with a word of bits */
 }
 
 /*
@@ -2557,7 +2559,7 @@ DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, s
     const size_t a_row = block->a.row_stride, a_column = block->a.column_stride;
     const bool copies = block->c_column != 1 || (columns < width && !DNI_TILE_MASKS);
     const bool far = k * b_row > DNI_NAME(far);
-    const size_t group = block->active != NULL ? block->group : 4;
+    const size_t group = block->group;
     const size_t most = copies ? block->active != NULL ? group : 12 : far ? 8 : m;
     size_t called = 0;
     for (size_t row = 0, rows; row < m; row += rows) {
@@ -2645,7 +2647,7 @@ DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, siz
     dn_real *packed = room + (64 - (uintptr_t)room % 64) / sizeof *room; /* whole cache lines */
     const bool lie_apart = block->b.column_stride != 1;
     const size_t lanes = DNI_LANES, vectors = (n + lanes - 1) / lanes;
-    const size_t most = block->active != NULL && block->group == 1 ? 8 : DNI_TILE_VECTORS;
+    const size_t most = block->group == 1 ? 8 : DNI_TILE_VECTORS;
     const size_t panels = (vectors + most - 1) / most;
     const size_t width_of_all = vectors / panels * lanes, wider = vectors % panels;
     const bool far = block->k * block->b.row_stride > DNI_NAME(far);
@@ -2685,9 +2687,9 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, const dni_f
     const bool looks = density < (n > DNI_LANES ? 0.75 : 0.4);
     const bool by_one = n > DNI_TILE_VECTORS * DNI_LANES &&
                         (density < 0.35 || DNI_LANES * sizeof(dn_real) < 64);
-    const size_t group = !looks ? 0 : by_one ? 1 : 4;
+    const size_t group = looks && by_one ? 1 : 4;
     const dni_factor sums = {c, c_row, c_column, NULL, 0, 0};
-    const size_t depth = DNI_NAME(depth)(m, n, k, a, group);
+    const size_t depth = DNI_NAME(depth)(m, n, k, a, group, looks);
     const size_t most = looks ? DNI_WORDS / dni_marks_size(depth) * group : m;
     for (size_t row = 0; row < m; row += most)
         for (size_t start = 0; start == 0 || start < k; start += depth) {
@@ -2745,8 +2747,9 @@ DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, const dni
         const size_t count = (size_t)threads, lanes = (size_t)DNI_LANES;
         const size_t rows_each = ((m + 7) / 8 + count - 1) / count * 8; /* of the busiest thread */
         const size_t columns_each = ((n + lanes - 1) / lanes + count - 1) / count * lanes;
-        const double by_row = (double)rows_each * (double)n * (columns_each < 16 * lanes ? 1 : 1.1);
-        const bool by_rows = by_row <= (double)columns_each * (double)m;
+        const double of_rows = (double)rows_each * (double)n;
+        const double of_columns = (double)columns_each * (double)m;
+        const bool by_rows = of_rows * (columns_each < 16 * lanes ? 1 : 1.1) <= of_columns;
         const size_t unit = by_rows ? 8 : lanes, all = by_rows ? m : n;
         const size_t units = (all + unit - 1) / unit;
 #pragma omp parallel for schedule(static) num_threads(threads)

@@ -215,19 +215,26 @@ static void make_data(dn_dataset *data) {
     data->normalization = DN_NORMALIZE_255;
 }
 
+/* Are the outputs of all samples, predicted one by one, these? */
+static bool one_by_one(const dn_net *net, const dn_real *inputs, size_t count,
+                       const dn_real *all) {
+    dn_real single[OUTPUTS];
+    bool same = true;
+    for (size_t s = 0; s < count; s++) {
+        dn_predict(net, inputs + s * net->inputs, 1, single, NULL, NULL);
+        same = same && memcmp(single, all + s * OUTPUTS, sizeof single) == 0;
+    }
+    return same;
+}
+
 static void portions(void) {
-    static dn_real all[MANY * OUTPUTS], single[OUTPUTS], of_data[MANY * OUTPUTS];
+    static dn_real all[MANY * OUTPUTS], of_data[MANY * OUTPUTS];
     dn_net net;
     dn_dataset data;
     make_net(&net);
     make_data(&data);
     dn_predict(&net, values, MANY, all, NULL, NULL);
-    bool same = true;
-    for (size_t s = 0; s < MANY; s++) {
-        dn_predict(&net, values + s * INPUTS, 1, single, NULL, NULL);
-        same = same && memcmp(single, all + s * OUTPUTS, sizeof single) == 0;
-    }
-    ok(same, "700 samples at once or one by one: the same bits");
+    ok(one_by_one(&net, values, MANY, all), "700 samples at once or one by one: the same bits");
     ok(dn_predict_dataset(&net, &data, 0, MANY, of_data, NULL) == DN_OK &&
            memcmp(all, of_data, sizeof all) == 0,
        "from bytes of a data set, normalised: the same bits");
@@ -276,7 +283,7 @@ static void portions(void) {
 static void dark_pictures(void) {
     enum { PICTURES = 530, SIDE = 150, UNITS = 83 }; /* wide, and no whole vectors */
     const size_t count = (size_t)PICTURES * SIDE;
-    dn_real *dark = (dn_real *)calloc(count, sizeof *dark), single[OUTPUTS];
+    dn_real *dark = (dn_real *)calloc(count, sizeof *dark);
     int32_t *answers = (int32_t *)calloc(PICTURES, sizeof *answers);
     dn_real *all = (dn_real *)calloc((size_t)PICTURES * OUTPUTS, sizeof *all);
     dn_random random = dn_random_seed(8);
@@ -303,12 +310,7 @@ static void dark_pictures(void) {
            history.epochs[4].train_accuracy > history.epochs[0].train_accuracy + 0.2,
        "dark pictures are learned");
     dn_predict(&net, dark, PICTURES, all, NULL, NULL);
-    bool same = true;
-    for (size_t s = 0; s < PICTURES; s++) {
-        dn_predict(&net, dark + s * SIDE, 1, single, NULL, NULL);
-        same = same && memcmp(single, all + s * OUTPUTS, sizeof single) == 0;
-    }
-    ok(same, "all at once or one by one: the same bits");
+    ok(one_by_one(&net, dark, PICTURES, all), "all at once or one by one: the same bits");
     dn_history_free(&history);
     dn_dataset_free(&data);
     dn_net_free(&net);
