@@ -2059,6 +2059,16 @@ DNI_TARGET static void DNI_NAME(softmax)(const dn_real *z, dn_real *a, size_t ro
     for (size_t r = 0; r < rows; r++, z += columns, a += columns) {
         dn_real largest = z[0], sum = 0;
         for (size_t j = 1; j < columns; j++) largest = z[j] > largest ? z[j] : largest;
+        if (columns <= DNI_LANES) { /* reading what a mask has just stored would wait for it */
+            dn_real own[DNI_LANES];
+            const DNI_VECTOR x = DNI_LOAD_PART(z, (unsigned)columns);
+            const DNI_VECTOR e = DNI_NAME(exp)(DNI_SUB(x, DNI_SET(largest)));
+            DNI_STORE(own, e);
+            for (size_t j = 0; j < columns; j++) sum += own[j];
+            DNI_STORE(own, DNI_DIV(e, DNI_SET(sum)));
+            memcpy(a, own, columns * sizeof *a);
+            continue;
+        }
         DNI_NAME(exponentials)(largest, z, a, columns);
         for (size_t j = 0; j < columns; j++) sum += a[j];
         DNI_FOR_EACH(a, a, columns, y = DNI_DIV(x, DNI_SET(sum)));
@@ -2357,9 +2367,6 @@ come from a near cache each time, so that k is cut into blocks. The deeper they 
 is c read and written; the limit, a panel of 96 KB, is set by the stack of a thread, which can be as
 small as 128 KB.
 
-Each panel is used for all rows of a before the next one, whose rows of c lie far apart and are
-called for one tile ahead.
-
 For many rows it is worth copying the panel (*packing*) to where its rows lie behind each other; for
 few it is not. How many are few? Twice as many where zeroes are left out, for each row of b is used
 half as often. Half as many where b comes from memory, each row from its own page; and fewer where a
@@ -2508,9 +2515,6 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
 #define DNI_TILES(count, width)                                                         \
     for (; rows >= count && (count != 6 || rows / 2 != 4);                              \
          rows -= count, a += count * a_row, c += count * c_row) {                       \
-        if (count > 1 && rows >= 2 * count)                                             \
-            for (size_t r = count; r < 2 * count; r++)                                  \
-                dni_prefetch(c + r * c_row, width * sizeof(DNI_VECTOR));                \
         if (active == NULL || from != c || !dni_is_idle(active, k))                     \
             DNI_NAME(DNI_JOIN(tile_##count##x, width))(                                 \
                 k, active, a, a_row, a_column, b, b_row, from, from_row, c, c_row, last); \
