@@ -1618,6 +1618,12 @@ static inline dni_factor dni_from(dni_factor factor, size_t row, size_t column) 
     return factor;
 }
 
+static inline dni_factor dni_turned(dni_factor factor) {
+    const dni_factor turned = {factor.data,  factor.column_stride, factor.row_stride,
+                               factor.marks, factor.marks_stride,  factor.first_mark};
+    return turned;
+}
+
 /* The words that hold the marks of a row of so many numbers. */
 static inline size_t dni_marks_size(size_t count) { return (count + 63) / 64; }
 
@@ -1723,11 +1729,9 @@ typedef struct dni_arithmetic {
     /* c[n] = from[n] + a[k] b[k, n] */
     void (*row)(size_t n, size_t k, const dn_real *a, size_t a_column, const dn_real *b,
                 size_t b_row, const dn_real *from, dn_real *c, bool look_for_zeroes);
-    /* c[m, n] = from[m, n] + a[m, k] b[k, n]; from is c, nothing, or a row for all, with the
-       column stride of c */
-    void (*product)(size_t m, size_t n, size_t k, const dni_factor *a, const dni_factor *b,
-                    const dni_factor *from, dn_real *c, size_t c_row, size_t c_column,
-                    bool look_for_zeroes);
+    /* c[m, n] = from[m, n] + a[m, k] b[k, n]; from is c, nothing, or a row for all */
+    void (*product)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b, dni_factor from,
+                    dn_real *c, size_t c_stride, bool look_for_zeroes);
 } dni_arithmetic;
 
 enum {
@@ -2393,8 +2397,8 @@ typedef struct DNI_NAME(block) {
 
 /*
 How many values of k a block has: what a panel and the bits have room for, in even blocks; and 128
-for a transposed a, in which each k is another line of the cache. Row by row, the first cache is the
-limit; where many rows of a share a panel, twice as much.
+for many rows of a transposed a, in which each k is another line of the cache. Row by row, the first
+cache is the limit; where many rows share a panel, twice as much.
 */
 static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a, size_t group,
                               bool looks) {
@@ -2404,7 +2408,7 @@ static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a,
     size_t room = group != 1 ? DNI_PACKED : turned || m <= 64 ? DNI_NEAR : 2 * DNI_NEAR;
     room = room / ((vectors < most ? vectors : most) * DNI_LANES) / 64 * 64;
     if (room > DNI_DEEPEST) room = DNI_DEEPEST;
-    if (group != 1 && turned) room = 128;
+    if (group != 1 && turned && m > 24) room = 128;
     if (k <= room) return k > 0 ? k : 1;
     const size_t passes = (k + room - 1) / room, even = (k + passes - 1) / passes;
     return looks ? (even + 63) / 64 * 64 : even; /* a block begins with a word of bits */
@@ -2642,14 +2646,12 @@ DNI_TARGET static void DNI_NAME(row)(size_t n, size_t k, const dn_real *a, size_
 }
 
 /*
-All of c for one block of k, panel by panel. The panels are as even as whole vectors can be: 1000
-columns are 63 vectors, 15 panels of four and one of three, whose last vector is half full: it is
-packed and filled with zeroes.
+All of c for one block of k, panel by panel, as even as whole vectors can be: 1000 columns are 63
+vectors, 15 panels of four and one of three.
 */
 DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, size_t m, size_t n) {
     dn_real room[DNI_PACKED + 64 / sizeof(dn_real)];
     dn_real *packed = room + (64 - (uintptr_t)room % 64) / sizeof *room; /* whole cache lines */
-    const bool lie_apart = block->b.column_stride != 1;
     const size_t lanes = DNI_LANES, vectors = (n + lanes - 1) / lanes;
     const size_t most = block->group == 1 ? 8 : DNI_TILE_VECTORS;
     const size_t panels = (vectors + most - 1) / most;
@@ -2660,7 +2662,7 @@ DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, siz
         width = width_of_all + (panel < wider ? lanes : 0);
         const size_t columns = width < n - start ? width : n - start;
         const bool reaches_out = columns < width && (!DNI_TILE_MASKS || block->at_end);
-        const bool packs = reaches_out || lie_apart || m > few;
+        const bool packs = reaches_out || block->b.column_stride != 1 || m > few;
         dni_factor b = block->b;
         b.data += start * b.column_stride;
         if (packs) DNI_NAME(pack)(block->k, columns, width, b, packed);
@@ -2670,46 +2672,73 @@ DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, siz
 }
 
 /*
+A product can be turned round, c^T = b^T a^T. When is that the better way?
+
+In dX = dZ W^T the rows of W^T, which are to be vectors, are columns of W. Either W^T is packed,
+which turns k n numbers; or all is turned round, and then it is the small dZ^T that is packed, and
+the m n numbers of the result are turned, once for each block of k.
+
+In dW = X^T dZ with ten columns, six of 16 lanes are empty, and each number of X serves one vector.
+Turned round, the vectors are of neighbouring pixels, all full: 0.55 of the time.
+*/
+DNI_TARGET static bool DNI_NAME(turns)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b) {
+    if (b.column_stride != 1) return k > (k + 255) / 256 * m;
+    const size_t as_it_is = (n + DNI_LANES - 1) / DNI_LANES * m; /* vectors of sums */
+    const size_t turned = (m + DNI_LANES - 1) / DNI_LANES * n;
+    return a.column_stride != 1 && k >= 16 && as_it_is * (n <= DNI_LANES ? 10 : 7) > turned * 8;
+}
+
+/*
 One thread's share of a product: block after block of k, or a single row. The bits have a place of
 fixed size on the stack (8 KB; the packed panel has 96). Only the first block of k starts from
 `from`; the others add to what the block before has left in c, which is a `dn_real` in the register
 as it is in memory: to store a sum on its way rounds nothing.
 */
-DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, const dni_factor *a,
-                                       const dni_factor *b, const dni_factor *from, dn_real *c,
-                                       size_t c_row, size_t c_column, bool look_for_zeroes) {
+DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b,
+                                       dni_factor from, dn_real *c, size_t c_stride,
+                                       bool look_for_zeroes) {
     uint64_t active[DNI_WORDS];
+    dni_factor sums = {c, c_stride, 1, NULL, 0, 0};
     if (m == 0 || n == 0) return;
-    if (m == 1 && b->column_stride == 1 && c_column == 1) {
-        DNI_NAME(row)(n, k, a->data, a->column_stride, b->data, b->row_stride, from->data, c,
-                      look_for_zeroes && a->column_stride == 1);
+    if (m == 1 && b.column_stride == 1) {
+        DNI_NAME(row)(n, k, a.data, a.column_stride, b.data, b.row_stride, from.data, c,
+                      look_for_zeroes && a.column_stride == 1);
         return;
     }
-    const bool can_look = look_for_zeroes && a->row_stride != a->column_stride && /* which way? */
-                          (a->marks != NULL || a->column_stride == 1);
-    const double density = can_look ? DNI_NAME(density)(m, k, a) : 1;
+    const bool can_look = look_for_zeroes && a.row_stride != a.column_stride && /* which way? */
+                          (a.marks != NULL || a.column_stride == 1);
+    const double density = can_look ? DNI_NAME(density)(m, k, &a) : 1;
     const bool looks = density < (n > DNI_LANES ? 0.75 : 0.4);
     const bool by_one = n > DNI_TILE_VECTORS * DNI_LANES &&
                         (density < 0.35 || DNI_LANES * sizeof(dn_real) < 64);
     const size_t group = looks && by_one ? 1 : 4;
-    const dni_factor sums = {c, c_row, c_column, NULL, 0, 0};
-    const size_t depth = DNI_NAME(depth)(m, n, k, a, group, looks);
+    if (!looks && (from.data == NULL || from.row_stride > 0) && DNI_NAME(turns)(m, n, k, a, b)) {
+        const dni_factor right = dni_turned(a);
+        const size_t rows = m;
+        a = dni_turned(b);
+        b = right;
+        from = dni_turned(from);
+        sums = dni_turned(sums);
+        m = n;
+        n = rows;
+    }
+    const size_t depth = DNI_NAME(depth)(m, n, k, &a, group, looks);
     const size_t most = looks ? DNI_WORDS / dni_marks_size(depth) * group : m;
     for (size_t row = 0; row < m; row += most)
         for (size_t start = 0; start == 0 || start < k; start += depth) {
             const size_t rows = m - row < most ? m - row : most;
             DNI_NAME(block) block;
             block.k = k - start < depth ? k - start : depth;
-            block.a = dni_from(*a, row, start);
-            block.b = dni_from(*b, start, 0);
-            block.c = c + row * c_row;
-            block.c_row = c_row;
-            block.c_column = c_column;
-            block.from = dni_from(start == 0 ? *from : sums, row, 0);
+            block.a = dni_from(a, row, start);
+            block.b = dni_from(b, start, 0);
+            block.c = c + row * sums.row_stride;
+            block.c_row = sums.row_stride;
+            block.c_column = sums.column_stride;
+            block.from = dni_from(start == 0 ? from : sums, row, 0);
             block.at_end = k - start < block.k + DNI_LANES;
             block.group = group;
             block.active = looks ? active : NULL;
-            if (looks && a->column_stride == 1)
+            if (looks && a.column_stride == 1)
                 DNI_NAME(active_in_rows)(rows, block.k, block.a, group, active);
             else if (looks)
                 DNI_NAME(active_in_columns)(rows, block.k, block.a, group, active);
@@ -2742,9 +2771,9 @@ thread. A product inside another parallel region of the caller's stays in the th
 it. `tests/test_threads.sh` lets clang's ThreadSanitizer look for two threads at the same number,
 and puts such a place in to see that it is found.
 */
-DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, const dni_factor *a,
-                                         const dni_factor *b, const dni_factor *from, dn_real *c,
-                                         size_t c_row, size_t c_column, bool look_for_zeroes) {
+DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b,
+                                         dni_factor from, dn_real *c, size_t c_stride,
+                                         bool look_for_zeroes) {
 #ifdef _OPENMP
     const int threads = (double)m * (double)n * (double)k > DNI_MEETING ? dni_threads() : 1;
     if (threads > 1) {
@@ -2763,16 +2792,14 @@ DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, const dni
             const size_t size = (end < all ? end : all) - first;
             if (first >= all || end <= first) continue;
             const size_t row = by_rows ? first : 0, column = by_rows ? 0 : first;
-            const dni_factor part_of_a = dni_from(*a, row, 0), part_of_b = dni_from(*b, 0, column);
-            const dni_factor part_of_from = dni_from(*from, row, column);
-            DNI_NAME(share)(by_rows ? size : m, by_rows ? n : size, k, &part_of_a, &part_of_b,
-                            &part_of_from, c + row * c_row + column * c_column, c_row, c_column,
-                            look_for_zeroes);
+            DNI_NAME(share)(by_rows ? size : m, by_rows ? n : size, k, dni_from(a, row, 0),
+                            dni_from(b, 0, column), dni_from(from, row, column),
+                            c + row * c_stride + column, c_stride, look_for_zeroes);
         }
         return;
     }
 #endif
-    DNI_NAME(share)(m, n, k, a, b, from, c, c_row, c_column, look_for_zeroes);
+    DNI_NAME(share)(m, n, k, a, b, from, c, c_stride, look_for_zeroes);
 }
 
 static const dni_arithmetic DNI_NAME(arithmetic) = {
@@ -3108,14 +3135,8 @@ All products of the library go through here. The three uses become one by exchan
 | `DN_A_B`, forward | a | b | c |
 | `DN_AT_B`, weight gradient | a, strides exchanged | b | c |
 | `DN_A_BT`, input gradient | a | b, strides exchanged | c |
-| `DN_A_BT`, the same turned round | b | a, strides exchanged | c, transposed |
 
-The last two lines need a word. The tile wants the rows of its right factor as vectors, but in
-dX = dZ W^T those of the right factor W^T are columns of W. Either W^T is packed, which
-turns k n numbers. Or the whole product is turned round, dX^T = W dZ^T. Then the right factor is
-dZ^T, which is small, and it is the result, of m n numbers, that is turned, once
-for each block of k. The second is the better way for a small batch behind a large layer; and so
-the two are compared. A small product of one row goes straight to its loop.
+A small product of one row goes straight to its loop.
 
 `DN_USE_CBLAS` sends everything to the BLAS of the platform instead, which sums in an order of
 its own: then the promise of equal bits ends, and `tests/test_cblas.sh` compares within
@@ -3175,23 +3196,12 @@ static void dni_multiply(dn_product which, const dn_matrix *a, const dn_matrix *
                         look_for_zeroes);
         return;
     }
-    const size_t passes = (k + 255) / 256; /* over the result, about */
-    const size_t from_stride = from == c->data ? c->stride : 0;
-    if (which == DN_A_BT && k > passes * c->rows && (from == NULL || from_stride > 0)) {
-        /* turned round */
-        const dni_factor left = {b->data, b->stride, 1, NULL, 0, 0};
-        const dni_factor right = {a->data, 1, a->stride, NULL, 0, 0};
-        const dni_factor start = {from, 1, c->stride, NULL, 0, 0};
-        arithmetic->product(c->columns, c->rows, k, &left, &right, &start, c->data, 1, c->stride,
-                            false);
-        return;
-    }
     dni_factor left = {a->data, a->stride, 1, marks, dni_marks_size(a->columns), 0};
     dni_factor right = {b->data, b->stride, 1, NULL, 0, 0};
-    if (which == DN_AT_B) left.row_stride = 1, left.column_stride = a->stride;
-    if (which == DN_A_BT) right.row_stride = 1, right.column_stride = b->stride;
-    const dni_factor start = {from, from_stride, 1, NULL, 0, 0};
-    arithmetic->product(c->rows, c->columns, k, &left, &right, &start, c->data, c->stride, 1,
+    if (which == DN_AT_B) left = dni_turned(left);
+    if (which == DN_A_BT) right = dni_turned(right);
+    const dni_factor start = {from, from == c->data ? c->stride : 0, 1, NULL, 0, 0};
+    arithmetic->product(c->rows, c->columns, k, left, right, start, c->data, c->stride,
                         look_for_zeroes);
 #endif
 }

@@ -65,23 +65,16 @@ static bool same(const dni_arithmetic *by, dn_product use, size_t m, size_t n, s
     b.data = use == DN_A_BT ? b_turned : b_plain;
     b.row_stride = use == DN_A_BT ? 1 : n;
     b.column_stride = use == DN_A_BT ? k : 1;
-    const bool turned = /* c^T = b^T a^T */
-        use == DN_A_BT && start != FROM_ROW && (m + n + k + (size_t)start) % 2 != 0;
     for (size_t i = 0; i < m; i++) {
         for (size_t j = 0; j < n; j++) c_fast[i * (n + gap) + j] = c_start[i * n + j];
         for (size_t j = n; j < n + gap; j++) c_fast[i * (n + gap) + j] = mark;
     }
     if (start != FROM_ZERO) {
         from.data = start == FROM_ITSELF ? c_fast : c_start;
-        from.row_stride = turned ? 1 : start == FROM_ITSELF ? n + gap : 0;
-        from.column_stride = turned ? n + gap : 1;
+        from.row_stride = start == FROM_ITSELF ? n + gap : 0;
+        from.column_stride = 1;
     }
-    if (turned) {
-        dni_factor left = {b_turned, k, 1, NULL, 0, 0}, right = {a_plain, 1, k, NULL, 0, 0};
-        by->product(n, m, k, &left, &right, &from, c_fast, 1, n + gap, look);
-    } else {
-        by->product(m, n, k, &a, &b, &from, c_fast, n + gap, 1, look);
-    }
+    by->product(m, n, k, a, b, from, c_fast, n + gap, look);
     for (size_t i = 0; i < m; i++) {
         if (memcmp(c_fast + i * (n + gap), expected + i * n, n * sizeof(dn_real)) != 0) {
             note("%s, use %d, %zu x %zu x %zu, from %d, look %d, gap %zu: row %zu differs", by->name,
@@ -191,7 +184,7 @@ static void not_finite(const dni_arithmetic **all, size_t count) {
             b_plain[9 * n + 20] = (dn_real)INFINITY;
             naive(m, n, k);
             dni_factor a = {a_plain, k, 1, NULL, 0, 0}, b = {b_plain, n, 1, NULL, 0, 0};
-            all[s]->product(m, n, k, &a, &b, &nothing, c_fast, n, 1, look);
+            all[s]->product(m, n, k, a, b, nothing, c_fast, n, look);
             for (size_t i = 0; i < m * n; i++) {
                 const dn_real got = c_fast[i], expected = c_from_zero[i];
                 const bool nan = expected != expected;
@@ -208,7 +201,7 @@ static void not_finite(const dni_arithmetic **all, size_t count) {
             fill(8, n, 16, 0.7, 5);
             a_plain[5 * 16 + 9] = (dn_real)NAN;
             dni_factor a = {a_plain, 16, 1, NULL, 0, 0}, b = {b_plain, n, 1, NULL, 0, 0};
-            all[s]->product(8, n, 16, &a, &b, &nothing, c_fast, n, 1, true);
+            all[s]->product(8, n, 16, a, b, nothing, c_fast, n, true);
             for (size_t i = 0; i < 8 * n; i++)
                 seen = seen && (c_fast[i] != c_fast[i]) == (i / n == 5);
         }
@@ -225,13 +218,13 @@ static void row_from_column(const dni_arithmetic **all, size_t count) {
         for (size_t i = 0; i < m; i++) {
             const dni_factor a = {a_turned + i, 1, m, NULL, 0, 0};
             const dni_factor b = {b_plain, n, 1, NULL, 0, 0};
-            all[s]->product(1, n, k, &a, &b, &nothing, c_fast, n, 1, true);
+            all[s]->product(1, n, k, a, b, nothing, c_fast, n, true);
             right = right && memcmp(c_fast, c_from_zero + i * n, n * sizeof *c_fast) == 0;
         }
     ok(right, "a row that lies as a column is not searched for zeroes as if it were a row");
 }
 
-/* Through the doors, which choose a way: a single row, all, or all turned round. */
+/* Through the doors, which choose a way: a single row, or all. */
 static void doors(void) {
     static const size_t sizes[][3] = {{30, 20, 25}, {5, 20, 25}, {1, 20, 25}, {1, 700, 600}};
     const char *const uses[3] = {"a b", "a^T b", "a b^T"};
