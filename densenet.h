@@ -2281,9 +2281,8 @@ forward pass a is the batch, `a_row` its width and `a_column` 1; for the weight 
 /*
 A tile of `rows` rows and `vectors` vectors: c = from + a b over k, where `from` may be c; a by its
 strides, b row by row. With `active`, only those values of the index whose bit is set: see below.
-(One loop that asks in every turn is slower with AVX2.) Four rows then call for the line behind:
-of a transposed a, the next pixels, which may lie in another core's cache. W4 takes 0.97 of the time
-on one thread, 0.92 on two.
+Four rows then call for the line behind: of a transposed a, the next pixels, which may lie in
+another core's cache. W4 takes 0.97 of the time on one thread, 0.92 on two.
 */
 #define DNI_DEFINE_TILE(rows, vectors)                                         \
     DNI_TARGET static void DNI_NAME(DNI_JOIN(tile_##rows##x, vectors))(        \
@@ -2349,9 +2348,10 @@ of which pixels are the rows, `(x != 0).reshape(-1, r).any(1).mean()`:
 The fewer rows, the less is multiplied; but for the fewer operations is each vector of b read. With
 one row it is one, and only the first cache is fast enough: hence panels of eight vectors, as many
 sums side by side, and blocks of 64 values of k, 32 KB. Four rows remain where c is narrow, since a
-row of one vector is a single sum, which waits for itself. They remain with AVX-512, which reads
-more slowly than it multiplies, where more than a third is not 0: in Fashion-MNIST it is a half, and
-row by row W5 of `make bench` is 8 % slower with AVX-512, 15 % faster with AVX2.
+row of one vector is a single sum, which waits for itself; forward, one vector has eight (W4 of
+`make bench` takes 0.96 of the time). Four remain with AVX-512, which reads more slowly than it
+multiplies, where more than a third is not 0: in Fashion-MNIST it is a half, and row by row W5 is
+8 % slower with AVX-512, 15 % faster with AVX2.
 
 `active_in_rows` and `active_in_columns` set a bit for each k where a tile has something to do. The
 tile takes them in ascending order, so that no sum changes its order: `bits & (bits - 1)` is `bits`
@@ -2391,7 +2391,7 @@ typedef struct DNI_NAME(block) {
     dn_real *c;
     size_t c_row, c_column; /* strides of c */
     bool at_end;            /* fewer rows of b lie behind than there are lanes */
-    size_t group;           /* rows that share their bits: 1 or 4 */
+    size_t group;           /* rows that share their bits: 1, 4 or 8 */
     const uint64_t *active; /* [rows / group, dni_marks_size(k)], or NULL: every k counts */
 } DNI_NAME(block);
 
@@ -2415,8 +2415,8 @@ static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a,
 }
 
 /*
-For each row of a, or each 4: a bit for each k where something is not zero. Here the rows lie behind
-each other in memory, as samples do: their marks are put together.
+For each `group` of rows of a, a bit for each k where something is not zero. The rows lie behind
+each other in memory: their marks are put together.
 */
 DNI_TARGET static void DNI_NAME(active_in_rows)(size_t m, size_t k, dni_factor a, size_t group,
                                                 uint64_t *active) {
@@ -2544,7 +2544,7 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
         DNI_TILES(1, 2)
         break;
     default:
-        if (active == NULL) DNI_TILES(8, 1)
+        if (active == NULL || group == 8) DNI_TILES(8, 1)
         DNI_TILES(4, 1)
         DNI_TILES(1, 1)
     }
@@ -2600,12 +2600,12 @@ DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, s
 }
 
 /*
-A single sample is a case of its own. Its product reads each weight once and uses it once, so that
+A single sample is a case of its own. Its product uses each weight that it reads once, so that
 what counts is to keep the loads going: eight vectors of a row of weights at a time, which gives
 eight sums side by side. Of a digit only the rows of its lit pixels are read, a fifth of 784 x 128
 weights: the whole prediction takes 1.0 microseconds where reading all weights once would take 2.3
 (I2 of `make bench`). The sample itself comes from far away: in parts of 256, of which one arrives
-while another is multiplied; then the same part of the sample that lies behind it is called for.
+while another is multiplied; then that part of the next sample is called for.
 */
 DNI_TARGET static void DNI_NAME(part_of_row)(size_t n, size_t k, const dn_real *a, size_t a_column,
                                              const dn_real *b, size_t b_row, const dn_real *from,
@@ -2691,8 +2691,8 @@ DNI_TARGET static bool DNI_NAME(turns)(size_t m, size_t n, size_t k, dni_factor 
 /*
 One thread's share of a product: block after block of k, or a single row. The bits have a place of
 fixed size on the stack (8 KB; the packed panel has 96). Only the first block of k starts from
-`from`; the others add to what the block before has left in c, which is a `dn_real` in the register
-as it is in memory: to store a sum on its way rounds nothing.
+`from`; the others add to what the block before has left in c. A sum is a `dn_real` in memory as in
+the register: storing it on its way rounds nothing.
 */
 DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b,
                                        dni_factor from, dn_real *c, size_t c_stride,
@@ -2711,7 +2711,7 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
     const bool looks = density < (n > DNI_LANES ? 0.75 : 0.4);
     const bool by_one = n > DNI_TILE_VECTORS * DNI_LANES &&
                         (density < 0.35 || DNI_LANES * sizeof(dn_real) < 64);
-    const size_t group = looks && by_one ? 1 : 4;
+    const size_t group = !looks ? 4 : by_one ? 1 : n <= DNI_LANES && a.column_stride == 1 ? 8 : 4;
     if (!looks && (from.data == NULL || from.row_stride > 0) && DNI_NAME(turns)(m, n, k, a, b)) {
         const dni_factor right = dni_turned(a);
         const size_t rows = m;
@@ -3217,7 +3217,7 @@ A product of 64 rows and 10 columns is too little for two threads to meet for. A
 its way through a whole net is not: the rows do not depend on each other, so that a thread can take
 its rows through all layers, forward and back, and meet the others once. Only the gradients of the
 weights are sums over all rows, and are cut as above. Two threads that met at every product and
-every activation trained 784-128-10 in 0.86 of the time of one; in this way they need 0.71.
+activation trained 784-128-10 in 0.86 of the time of one; in this way they need 0.71.
 
 The rows are dealt out in whole tiles of 8. If one thread would get many more than its share (of a
 batch of 40, two threads would get 16 and 24), the batch stays with one thread, and its products are
