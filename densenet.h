@@ -2368,8 +2368,8 @@ where it is left out.
 
 A tile reads its part of b, a *panel* of up to eight vectors, again for every few rows. It should
 come from a near cache each time, so that k is cut into blocks. The deeper they are, the less often
-is c read and written; the limit, a panel of 96 KB, is set by the stack of a thread, which can be as
-small as 128 KB.
+is c read and written. With AVX-512 a panel has 96 KB, for the stack of a thread can be as small as
+128 KB; with fewer registers b is read more often, and 64 are better.
 
 For many rows it is worth copying the panel (*packing*) to where its rows lie behind each other; for
 few it is not. How many are few? Twice as many where zeroes are left out, for each row of b is used
@@ -2381,7 +2381,8 @@ the rest is zero. Masks allow it to be anything, as the next row's start, where 
 enum {
     DNI_NAME(panel) = DNI_TILE_VECTORS * DNI_LANES, /* columns of a wide tile */
     DNI_NAME(few) = DNI_NAME(panel) * sizeof(dn_real) % 64 == 0 ? 64 : 24, /* rows: see above */
-    DNI_NAME(far) = 2097152 / (int)sizeof(dn_real) /* numbers: more come from memory */
+    DNI_NAME(far) = 2097152 / (int)sizeof(dn_real), /* numbers: more come from memory */
+    DNI_NAME(deep) = DNI_LANES * sizeof(dn_real) < 64 ? 2 * DNI_NEAR : DNI_PACKED /* a panel */
 };
 
 /* What is the same for all tiles of a block of k. */
@@ -2397,15 +2398,16 @@ typedef struct DNI_NAME(block) {
 
 /*
 How many values of k a block has: what a panel and the bits have room for, in even blocks; and 128
-for many rows of a transposed a, in which each k is another line of the cache. Row by row, the first
-cache is the limit; where many rows share a panel, twice as much.
+for many rows of a transposed a, in which each k is another line of the cache. Row by row, and where
+b for few rows comes from memory, the first cache is the limit; row by row for many, twice as much.
 */
 static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a, size_t group,
                               bool looks) {
     const bool turned = a->column_stride != 1;
     const size_t vectors = (n + DNI_LANES - 1) / DNI_LANES;
     const size_t most = group == 1 ? 8 : DNI_TILE_VECTORS;
-    size_t room = group != 1 ? DNI_PACKED : turned || m <= 64 ? DNI_NEAR : 2 * DNI_NEAR;
+    const bool near = turned ? group == 1 : m <= 64 && (group == 1 || k * n > DNI_NAME(far));
+    size_t room = near ? DNI_NEAR : group == 1 ? 2 * DNI_NEAR : DNI_NAME(deep);
     room = room / ((vectors < most ? vectors : most) * DNI_LANES) / 64 * 64;
     if (room > DNI_DEEPEST) room = DNI_DEEPEST;
     if (group != 1 && turned && m > 24) room = 128;
@@ -2485,10 +2487,9 @@ DNI_TARGET static double DNI_NAME(density)(size_t m, size_t k, const dni_factor 
 }
 
 /*
-Packing copies `columns` columns of b, one block of k deep, so that the tile finds them one row
-behind the other; what is missing to a full vector becomes 0, and the tile need not know of edges:
+Packing copies `columns` columns of b, one block of k deep:
 
-    packed[i, j] = b[i, j] for j < columns, else 0        i < k, j < width (1 to 4 vectors)
+    packed[i, j] = b[i, j] for j < columns, else 0        i < k, j < width (1 to 8 vectors)
 */
 DNI_TARGET static void DNI_NAME(pack)(size_t k, size_t columns, size_t width, dni_factor b,
                                       dn_real *packed) {
@@ -8467,10 +8468,8 @@ $$ \text{input} = \frac{x - \mu}{\sigma}, \qquad
     input[s,i] = (bytes[row(s),i] - mean) / deviation
 
 Two of the three pairs are the same for all rows. There the quotient is formed eight or
-sixteen bytes at a time by the vector units (chapter 2). A division rounds correctly, so
-that x / 255 is the float next to the exact quotient, and the same on every machine;
-multiplying by a rounded 1 / 255 would miss it for 126 of the 256 bytes. (Chapter 2 gets the same
-number from two multiplications.)
+sixteen bytes at a time by the vector units (chapter 2), rounded correctly: x / 255 is the float
+next to the exact quotient, and the same on every machine.
 
 With the picture's own mean the table is quicker: a byte has only 256 values, so 256
 divisions in double precision serve all of a row, and a pixel costs one look.
@@ -8524,9 +8523,8 @@ static void dni_gather_values(const dn_dataset *data, const dn_real *row, dn_rea
 
 /*
 In a shuffled order each row lies somewhere else, where no cache has it. So the first eight rows of
-bytes are called for at once, and while eight are converted the next eight, into the second cache:
-the first has too few places for requests that are under way. On MNIST that saves half of the time.
-Of the longer rows of numbers it is two and two.
+bytes are called for at once, and while eight are converted the next eight, into the second cache.
+On MNIST that saves half of the time. Of the longer rows of numbers it is two and two.
 */
 static void dni_gather(void *of, size_t begin, size_t end) {
     const dni_gathering *gathering = (const dni_gathering *)of;
