@@ -2397,9 +2397,10 @@ typedef struct DNI_NAME(block) {
 } DNI_NAME(block);
 
 /*
-How many values of k a block has: what a panel and the bits have room for, in even blocks; and 128
-for many rows of a transposed a, in which each k is another line of the cache. Row by row, and where
-b for few rows comes from memory, the first cache is the limit; row by row for many, twice as much.
+How many values of k a block has: what a panel and the bits have room for, in even blocks; and about
+100 for many rows of a transposed a, in which each k is another line of the cache. Row by row, and
+where b for few rows comes from memory, the first cache is the limit; row by row for many, twice as
+much.
 */
 static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a, size_t group,
                               bool looks) {
@@ -2410,7 +2411,7 @@ static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a,
     size_t room = near ? DNI_NEAR : group == 1 ? 2 * DNI_NEAR : DNI_NAME(deep);
     room = room / ((vectors < most ? vectors : most) * DNI_LANES) / 64 * 64;
     if (room > DNI_DEEPEST) room = DNI_DEEPEST;
-    if (group != 1 && turned && m > 24) room = 128;
+    if (group != 1 && turned && m > 24) room = looks ? 128 : 96;
     if (k <= room) return k > 0 ? k : 1;
     const size_t passes = (k + room - 1) / room, even = (k + passes - 1) / passes;
     return looks ? (even + 63) / 64 * 64 : even; /* a block begins with a word of bits */
