@@ -2213,8 +2213,8 @@ need R + V reads, so that a square shape reads least:
 | NEON: 4 floats | 32 | 6 x 4 | 24 / 10 |
 
 With 4 x 4 a Xeon is slower by a tenth: it waits for b from the second cache. For fewer columns
-there are narrower tiles, for the rows that remain tiles of 4 and of one. Four sums are too few, and
-eight only just enough if none is ever late: one vector has tiles of 8 rows, two of 6.
+and for the rows that remain there are smaller tiles. Four sums are too few, and eight just enough
+if none is ever late: one vector has tiles of 8 rows, two of 6.
 
 Each element still sums over k in ascending order: the tile changes what is done at the
 same time, not the order within an element.
@@ -2315,6 +2315,7 @@ another core's cache. W4 takes 0.97 of the time on one thread, 0.92 on two.
 __attribute__((noinline)) /* inlined, it would take registers from the others */
 #endif
 DNI_DEFINE_TILE(6, 4)
+DNI_DEFINE_TILE(6, 3)
 DNI_DEFINE_TILE(4, 4)
 #endif
 DNI_DEFINE_TILE(4, 3)
@@ -2539,7 +2540,13 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
 #endif
         DNI_TILES(1, 4)
         break;
-    case 3: DNI_TILES(4, 3) DNI_TILES(1, 3) break;
+    case 3:
+#if DNI_TILE_VECTORS == 4
+        if (active == NULL) DNI_TILES(6, 3)
+#endif
+        DNI_TILES(4, 3)
+        DNI_TILES(1, 3)
+        break;
     case 2:
         if (active == NULL) DNI_TILES(6, 2)
         DNI_TILES(4, 2)
@@ -2691,10 +2698,10 @@ DNI_TARGET static bool DNI_NAME(turns)(size_t m, size_t n, size_t k, dni_factor 
 }
 
 /*
-One thread's share of a product: block after block of k, or a single row. The bits have a place of
-fixed size on the stack (8 KB; the packed panel has 96). Only the first block of k starts from
-`from`; the others add to what the block before has left in c. A sum is a `dn_real` in memory as in
-the register: storing it on its way rounds nothing.
+One thread's share of a product: block after block of k, or a single row. The bits have 8
+KB on the stack, the packed panel 96. Only the first block of k starts from `from`; the others add
+to what the one before has left in c. A sum is a `dn_real` in memory as in the register: storing it
+on its way rounds nothing.
 */
 DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b,
                                        dni_factor from, dn_real *c, size_t c_stride,
