@@ -2374,14 +2374,13 @@ is c read and written. With AVX-512 a panel has 96 KB, for the stack of a thread
 
 For many rows it is worth copying the panel (*packing*) to where its rows lie behind each other; for
 few it is not. How many are few? Twice as many where zeroes are left out, for each row of b is used
-half as often. Half as many where b comes from memory, each row from its own page; and fewer where a
-panel is no whole number of cache lines, as AVX2's of 96 bytes, and its rows in b begin and end in
-lines of its neighbours. Packing also serves a transposed b, and columns that do not fill a vector:
-the rest is zero. Masks allow it to be anything, as the next row's start, where there is one.
+half as often. Half as many where b comes from memory, each row from its own page; and fewer where
+rows of a panel begin within a line, as AVX2's of 96 bytes do, and all of 1000 numbers. Packing also
+serves a transposed b, and columns that do not fill a vector: the rest is zero. Masks allow it to be
+anything, as the next row's start, where there is one.
 */
 enum {
     DNI_NAME(panel) = DNI_TILE_VECTORS * DNI_LANES, /* columns of a wide tile */
-    DNI_NAME(few) = DNI_NAME(panel) * sizeof(dn_real) % 64 == 0 ? 64 : 24, /* rows: see above */
     DNI_NAME(far) = 2097152 / (int)sizeof(dn_real), /* numbers: more come from memory */
     DNI_NAME(deep) = DNI_LANES * sizeof(dn_real) < 64 ? 2 * DNI_NEAR : DNI_PACKED /* a panel */
 };
@@ -2666,7 +2665,8 @@ DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, siz
     const size_t panels = (vectors + most - 1) / most;
     const size_t width_of_all = vectors / panels * lanes, wider = vectors % panels;
     const bool far = block->k * block->b.row_stride > DNI_NAME(far);
-    const size_t few = (size_t)DNI_NAME(few) << (block->active != NULL) >> far;
+    const bool in_lines = (DNI_NAME(panel) | block->b.row_stride) * sizeof(dn_real) % 64 == 0;
+    const size_t few = (size_t)(in_lines ? 64 : 24) << (block->active != NULL) >> far;
     for (size_t panel = 0, start = 0, width; panel < panels; panel++, start += width) {
         width = width_of_all + (panel < wider ? lanes : 0);
         const size_t columns = width < n - start ? width : n - start;
