@@ -2178,15 +2178,15 @@ below. Why are they slow?
 3. *One number at a time.* The vector units stand still.
 
 What the following steps bring is printed by `make bench` (`tests/bench/product.c`; GFLOP/s on one
-core of a Xeon, whose peak in a loop of nothing but multiply-adds was 114 with vectors of 8, 213
+core of a Xeon, whose peak in a loop of nothing but multiply-adds was 109 with vectors of 8, 216
 with 16):
 
 | product | naive | AVX2 | AVX-512 |
 |---|---|---|---|
-| 1024 x 1024 x 1024 | 0.3 | 94 | 143 |
-| 512 x 784 x 128 | 2.2 | 97 | 163 |
-| 40 x 784 x 1000 | 3.2 | 87 | 121 |
-| 128 x 784 x 10 | 3.7 | 63 | 81 |
+| 1024 x 1024 x 1024 | 0.3 | 84 | 139 |
+| 512 x 784 x 128 | 2.1 | 100 | 160 |
+| 40 x 784 x 1000 | 3.0 | 90 | 121 |
+| 128 x 784 x 10 | 3.7 | 60 | 81 |
 
 (Portable C comes to 1.1, for a program compiled without a processor in mind has to call the C
 library for each fused multiply-add; with `-mfma` it is 14 times faster.)
@@ -2358,7 +2358,7 @@ multiplies, where more than a third is not 0: in Fashion-MNIST it is a half, and
 tile takes them in ascending order, so that no sum changes its order: `bits & (bits - 1)` is `bits`
 without the lowest, whose place one instruction tells. Marking costs one pass over a, while its
 bytes are made numbers, and serves both products. With as many zeroes as digits have, the forward
-product of 40 x 784 x 1000 is 2.2 and the gradient 1.6 times as fast (`make bench` prints both).
+product of 40 x 784 x 1000 is 2.1 and the gradient 1.5 times as fast (`make bench` prints both).
 Where under a quarter is 0 (with one vector: three fifths), all is multiplied. Hidden layers are
 not searched.
 
@@ -2611,7 +2611,7 @@ DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, s
 A single sample is a case of its own. Its product uses each weight that it reads once, so that
 what counts is to keep the loads going: eight vectors of a row of weights at a time, which gives
 eight sums side by side. Of a digit only the rows of its lit pixels are read, a fifth of 784 x 128
-weights: the whole prediction takes 1.0 microseconds where reading all weights once would take 2.3
+weights: the whole prediction takes 1.1 microseconds where reading all weights once would take 2.3
 (I2 of `make bench`). The sample itself comes from far away: in parts of 256, of which one arrives
 while another is multiplied; then that part of the next sample is called for.
 */
