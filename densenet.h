@@ -2681,14 +2681,15 @@ DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, siz
 }
 
 /*
-A product can be turned round, c^T = b^T a^T. When is that the better way?
+A product can be turned round, c^T = b^T a^T. When is that better?
 
 In dX = dZ W^T the rows of W^T, which are to be vectors, are columns of W. Either W^T is packed,
-which turns k n numbers; or all is turned round, and then it is the small dZ^T that is packed, and
-the m n numbers of the result are turned, once for each block of k.
+which turns k n numbers; or all is turned round, and then the small dZ^T is packed, and the m n
+numbers of the result are turned, once per block of k.
 
 In dW = X^T dZ with ten columns, six of 16 lanes are empty, and each number of X serves one vector.
-Turned round, the vectors are of neighbouring pixels, all full: 0.55 of the time.
+Turned round, the vectors are of neighbouring pixels, all full: 0.55 of the time. (Turning costs
+a seventh, rows of one vector three.)
 */
 DNI_TARGET static bool DNI_NAME(turns)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b) {
     if (b.column_stride != 1) return k > (k + 255) / 256 * m;
