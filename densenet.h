@@ -1618,6 +1618,7 @@ static inline dni_factor dni_from(dni_factor factor, size_t row, size_t column) 
     return factor;
 }
 
+/* Rows and columns exchanged. */
 static inline dni_factor dni_turned(dni_factor factor) {
     const dni_factor turned = {factor.data,  factor.column_stride, factor.row_stride,
                                factor.marks, factor.marks_stride,  factor.first_mark};
@@ -2188,8 +2189,8 @@ with 16):
 | 40 x 784 x 1000 | 3.0 | 90 | 121 |
 | 128 x 784 x 10 | 3.7 | 60 | 81 |
 
-(Portable C comes to 1.1, for a program compiled without a processor in mind has to call the C
-library for each fused multiply-add; with `-mfma` it is 14 times faster.)
+(Portable C comes to 1.1: compiled without a processor in mind, it has to call the C library for
+each fused multiply-add. With `-mfma` it is 14 times faster.)
 
 ### Registers
 
@@ -2369,19 +2370,19 @@ where it is left out.
 
 A tile reads its part of b, a *panel* of up to eight vectors, again for every few rows. It should
 come from a near cache each time, so that k is cut into blocks. The deeper they are, the less often
-is c read and written. With AVX-512 a panel has 96 KB, for the stack of a thread can be as small as
-128 KB; with fewer registers b is read more often, and 64 are better.
+is c read and written. With AVX-512 a panel may have 96 KB, for the stack of a thread can be as
+small as 128 KB; AVX2 reads b more often and does better with 64.
 
 For many rows it is worth copying the panel (*packing*) to where its rows lie behind each other; for
 few it is not. How many are few? Twice as many where zeroes are left out, for each row of b is used
 half as often. Half as many where b comes from memory, each row from its own page; and fewer where
 rows of a panel begin within a line, as AVX2's of 96 bytes do, and all of 1000 numbers. Packing also
 serves a transposed b, and columns that do not fill a vector: the rest is zero. Masks allow it to be
-anything, as the next row's start, where there is one.
+anything, as the next row's start, if there is one.
 */
 enum {
     DNI_NAME(panel) = DNI_TILE_VECTORS * DNI_LANES, /* columns of a wide tile */
-    DNI_NAME(far) = 2097152 / (int)sizeof(dn_real), /* numbers: more come from memory */
+    DNI_NAME(warm) = 2097152 / (int)sizeof(dn_real), /* numbers: more come from memory */
     DNI_NAME(deep) = DNI_LANES * sizeof(dn_real) < 64 ? 2 * DNI_NEAR : DNI_PACKED /* a panel */
 };
 
@@ -2407,8 +2408,8 @@ static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a,
     const bool turned = a->column_stride != 1;
     const size_t vectors = (n + DNI_LANES - 1) / DNI_LANES;
     const size_t most = group == 1 ? 8 : DNI_TILE_VECTORS;
-    const bool near = turned ? group == 1 : m <= 64 && (group == 1 || k * n > DNI_NAME(far));
-    size_t room = near ? DNI_NEAR : group == 1 ? 2 * DNI_NEAR : DNI_NAME(deep);
+    const bool hot = turned ? group == 1 : m <= 64 && (group == 1 || k * n > DNI_NAME(warm));
+    size_t room = hot ? DNI_NEAR : group == 1 ? 2 * DNI_NEAR : DNI_NAME(deep);
     room = room / ((vectors < most ? vectors : most) * DNI_LANES) / 64 * 64;
     if (room > DNI_DEEPEST) room = DNI_DEEPEST;
     if (group != 1 && turned && m > 24) room = looks ? 128 : 96;
@@ -2574,13 +2575,13 @@ DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, s
     const size_t k = block->k;
     const size_t a_row = block->a.row_stride, a_column = block->a.column_stride;
     const bool copies = block->c_column != 1 || (columns < width && !DNI_TILE_MASKS);
-    const bool far = k * b_row > DNI_NAME(far);
+    const bool cold = k * b_row > DNI_NAME(warm);
     const size_t group = block->group;
-    const size_t most = copies ? block->active != NULL ? group : 12 : far ? 8 : m;
+    const size_t most = copies ? block->active != NULL ? group : 12 : cold ? 8 : m;
     size_t called = 0;
     for (size_t row = 0, rows; row < m; row += rows) {
         rows = m - row < most ? m - row : most;
-        for (; far && called + 1 < k && called * m < (row + rows) * k; called++)
+        for (; cold && called + 1 < k && called * m < (row + rows) * k; called++)
             dni_prefetch(b + called * b_row + width, width * sizeof *b);
         const dn_real *a = block->a.data + row * a_row;
         const uint64_t *active = NULL;
@@ -2612,7 +2613,7 @@ A single sample is a case of its own. Its product uses each weight that it reads
 what counts is to keep the loads going: eight vectors of a row of weights at a time, which gives
 eight sums side by side. Of a digit only the rows of its lit pixels are read, a fifth of 784 x 128
 weights: the whole prediction takes 1.1 microseconds where reading all weights once would take 2.3
-(I2 of `make bench`). The sample itself comes from far away: in parts of 256, of which one arrives
+(I2 of `make bench`). The sample itself comes from afar: in parts of 256, of which one arrives
 while another is multiplied; then that part of the next sample is called for.
 */
 DNI_TARGET static void DNI_NAME(part_of_row)(size_t n, size_t k, const dn_real *a, size_t a_column,
@@ -2664,9 +2665,9 @@ DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, siz
     const size_t most = block->group == 1 ? 8 : DNI_TILE_VECTORS;
     const size_t panels = (vectors + most - 1) / most;
     const size_t width_of_all = vectors / panels * lanes, wider = vectors % panels;
-    const bool far = block->k * block->b.row_stride > DNI_NAME(far);
+    const bool cold = block->k * block->b.row_stride > DNI_NAME(warm);
     const bool in_lines = (DNI_NAME(panel) | block->b.row_stride) * sizeof(dn_real) % 64 == 0;
-    const size_t few = (size_t)(in_lines ? 64 : 24) << (block->active != NULL) >> far;
+    const size_t few = (size_t)(in_lines ? 64 : 24) << (block->active != NULL) >> cold;
     for (size_t panel = 0, start = 0, width; panel < panels; panel++, start += width) {
         width = width_of_all + (panel < wider ? lanes : 0);
         const size_t columns = width < n - start ? width : n - start;
@@ -2683,13 +2684,13 @@ DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, siz
 /*
 A product can be turned round, c^T = b^T a^T. When is that better?
 
-In dX = dZ W^T the rows of W^T, which are to be vectors, are columns of W. Either W^T is packed,
-which turns k n numbers; or all is turned round, and then the small dZ^T is packed, and the m n
-numbers of the result are turned, once per block of k.
+In dX = dZ W^T the rows of W^T, the vectors to be, are columns of W. Either W^T is packed, which
+turns k n numbers; or all is turned round: then the small dZ^T is packed, and the m n numbers of the
+result are turned, once per block of k.
 
 In dW = X^T dZ with ten columns, six of 16 lanes are empty, and each number of X serves one vector.
-Turned round, the vectors are of neighbouring pixels, all full: 0.55 of the time. (Turning costs
-a seventh, rows of one vector three.)
+Turned round, vectors are of neighbouring pixels, and full: 0.55 of the time. (Turning costs a
+seventh, rows of one vector three.)
 */
 DNI_TARGET static bool DNI_NAME(turns)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b) {
     if (b.column_stride != 1) return k > (k + 255) / 256 * m;
@@ -2699,10 +2700,10 @@ DNI_TARGET static bool DNI_NAME(turns)(size_t m, size_t n, size_t k, dni_factor 
 }
 
 /*
-One thread's share of a product: block after block of k, or a single row. The bits have 8
-KB on the stack, the packed panel 96. Only the first block of k starts from `from`; the others add
-to what the one before has left in c. A sum is a `dn_real` in memory as in the register: storing it
-on its way rounds nothing.
+One thread's share of a product: block after block of k, or a single row. The bits have 8 KB on the
+stack, the packed panel 96. Only the first block of k starts from `from`; the others add to what the
+one before has left in c. A sum is a `dn_real` in memory as in the register: storing it on its way
+rounds nothing.
 */
 DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b,
                                        dni_factor from, dn_real *c, size_t c_stride,

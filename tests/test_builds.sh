@@ -181,10 +181,13 @@ if have x86_64-w64-mingw32-gcc; then
     # shellcheck disable=SC2086
     check "mingw (Windows), strict: builds" \
         x86_64-w64-mingw32-gcc -std=c99 -O2 $strict main.c -o main.exe -lm
+    { echo '#include <windows.h>' && cat main.c; } > windows.c
+    check "mingw (Windows): builds behind windows.h, which defines near, far and small" \
+        x86_64-w64-mingw32-gcc -O2 windows.c -o windows.exe -lm
     check "mingw (Windows): the quick start builds" x86_64-w64-mingw32-gcc -O2 -Wall -Wextra -Werror \
         "$root/examples/quickstart.c" -o quickstart.exe -lm
 else
-    skip 2 "no mingw (Debian package gcc-mingw-w64-x86-64-win32)"
+    skip 3 "no mingw (Debian package gcc-mingw-w64-x86-64-win32)"
 fi
 
 # The examples, as strictly; unlike the library, they may use what POSIX has.

@@ -195,9 +195,11 @@ static void not_finite(const dni_arithmetic **all, size_t count) {
         }
     ok(right, "NaN and infinity reach the elements they belong to, and no others");
 
-    bool seen = true; /* by tiles of four rows, and row by row */
-    for (size_t n = 3; n <= 140; n += 137)
+    static const size_t widths[] = {3, 20, 140}; /* by eight rows, by four, and row by row */
+    bool seen = true;
+    for (size_t w = 0; w < 3; w++)
         for (size_t s = 0; s < count; s++) {
+            const size_t n = widths[w];
             fill(8, n, 16, 0.7, 5);
             a_plain[5 * 16 + 9] = (dn_real)NAN;
             dni_factor a = {a_plain, 16, 1, NULL, 0, 0}, b = {b_plain, n, 1, NULL, 0, 0};
