@@ -1547,11 +1547,9 @@ Every word is exact or rounded once, so that the lanes compute what scalar code 
 and the result does not depend on the number of lanes. Two more rules make the bits the same
 everywhere: a product is never added by itself (chapter 1), and sums run in a fixed order.
 
-Two examples of what the rules exclude. A dot product that is computed in 16 lanes, which are
-added at the end, has another order of summation than one in 8 lanes, and another last bit: so
-lanes are always *different* elements of the result, never parts of one sum. And
-`DNI_ADD(DNI_MUL(a, b), c)` is rounded twice where the compiler leaves it alone, and once where
-it finds the fused instruction: so it is not written.
+A dot product that is computed in 16 lanes, which are added at the end, has another order of
+summation than one in 8 lanes, and another last bit: so lanes are always *different* elements of the
+result, never parts of one sum.
 
 C has no means to compile a text several times but to include it several times. So the
 header includes *itself*: the part between `#ifdef DNI_INSTANCE` and its `#endif` is read
@@ -1736,7 +1734,7 @@ typedef struct dni_arithmetic {
 } dni_arithmetic;
 
 enum {
-    DNI_PACKED = 98304 / (int)sizeof(dn_real), /* numbers that a packed panel has room for */
+    DNI_PACKED = 98304 / (int)sizeof(dn_real), /* numbers that can be packed at a time */
     DNI_NEAR = 32768 / (int)sizeof(dn_real), /* of the first cache */
     DNI_DEEPEST = 1024, /* values of k in a block at most */
     DNI_WORDS = 1024, /* of 64 bits, that say what is not zero */
@@ -1757,11 +1755,11 @@ static inline int dni_threads(void) {
 #endif
 }
 
-/* Calls for the line of memory behind p. */
+/* Calls for a line of memory; it may lie behind an array. */
 #ifdef __GNUC__
-#define DNI_CALL_BEHIND(p) __builtin_prefetch((const void *)((uintptr_t)(p) + 64))
+#define DNI_CALL(address) __builtin_prefetch((const void *)(address))
 #else
-#define DNI_CALL_BEHIND(p) (void)(p)
+#define DNI_CALL(address) (void)(address)
 #endif
 
 /* Calls for bytes that may be read soon, into the second cache. */
@@ -2114,9 +2112,6 @@ DNI_TARGET static void DNI_NAME(activate_backward)(dn_activation f, const dn_rea
 /*
 One optimizer step for a vector of parameters. All optimizers are one text: which moments there
 are, and with which factors, is in `step`, made in chapter 9, where the formulas are explained.
-The tests of `first` and `second` come out the same way each time, so that the processor guesses
-them right; the time is that of reading and writing the arrays. At the end of an
-array, the rest is copied into vectors of its own and back.
 */
 DNI_TARGET static inline void DNI_NAME(update_some)(const dni_step *step, dn_real *w,
                                                     const dn_real *gradient, dn_real *first,
@@ -2213,9 +2208,9 @@ need R + V reads, so that a square shape reads least:
 | AVX2: 8 floats | 16 | 4 x 3 | 12 / 7 |
 | NEON: 4 floats | 32 | 6 x 4 | 24 / 10 |
 
-With 4 x 4 a Xeon is slower by a tenth: it waits for b from the second cache. For fewer columns
-and for the rows that remain there are smaller tiles. Four sums are too few, and eight just enough
-if none is ever late: one vector has tiles of 8 rows, two of 6.
+With 4 x 4 a Xeon is slower by a tenth. For fewer columns and for the rows that remain there are
+smaller tiles. Four sums are too few, and eight just enough if none is ever late: one vector has
+tiles of 8 rows, two of 6.
 
 Each element still sums over k in ascending order: the tile changes what is done at the
 same time, not the order within an element.
@@ -2283,33 +2278,45 @@ forward pass a is the batch, `a_row` its width and `a_column` 1; for the weight 
 A tile of `rows` rows and `vectors` vectors: c = from + a b over k, where `from` may be c; a by its
 strides, b row by row. With `active`, only those values of the index whose bit is set: see below.
 Four rows then call for the line behind: of a transposed a, the next pixels, which may lie in
-another core's cache. W4 takes 0.97 of the time on one thread, 0.92 on two.
+another core's cache: W4 takes 0.97 of the time, 0.92 on two threads. A wide dense tile calls for
+the c of the tile below, else that would begin by waiting: 784 x 256 x 4096 takes 0.93 of the time.
+It calls for a row with each of its first values of k; all at once gain nothing.
 */
-#define DNI_DEFINE_TILE(rows, vectors)                                         \
-    DNI_TARGET static void DNI_NAME(DNI_JOIN(tile_##rows##x, vectors))(        \
-        size_t k, const uint64_t *active, const dn_real *a, size_t a_row,      \
-        size_t a_column, const dn_real *b_start, size_t b_row,                 \
-        const dn_real *from, size_t from_row, dn_real *c, size_t c_row,        \
-        unsigned last) {                                                       \
-        const dn_real *at = a, *b = b_start;                                   \
-        DNI_ROWS_##rows(DNI_ROW_START, DNI_VECTORS_##vectors)                  \
-        if (active == NULL)                                                    \
-            for (size_t i = 0; i < k; i++, at += a_column, b += b_row) {       \
-                DNI_VECTORS_##vectors(DNI_READ, DNI_READ, 0)                   \
-                DNI_ROWS_##rows(DNI_ROW_STEP, DNI_VECTORS_##vectors)           \
-            }                                                                  \
-        else                                                                   \
-            for (size_t start = 0; start < k; start += 64)                     \
-                for (uint64_t bits = *active++; bits != 0; bits &= bits - 1) { \
-                    const size_t i = start + dni_lowest(bits);                 \
-                    at = a + i * a_column;                                     \
-                    b = b_start + i * b_row;                                   \
-                    if (rows == 4) DNI_CALL_BEHIND(at);                        \
-                    DNI_VECTORS_##vectors(DNI_READ, DNI_READ, 0)               \
-                    DNI_ROWS_##rows(DNI_ROW_STEP, DNI_VECTORS_##vectors)       \
-                }                                                              \
-        DNI_ROWS_##rows(DNI_ROW_END, DNI_VECTORS_##vectors)                    \
-        (void)a_row, (void)from_row, (void)c_row, (void)last;                  \
+#define DNI_CALL_BELOW(r, v) DNI_CALL(below + v * DNI_LANES * sizeof *c);
+#define DNI_TILE_STEP(rows, vectors)             \
+    DNI_VECTORS_##vectors(DNI_READ, DNI_READ, 0) \
+    DNI_ROWS_##rows(DNI_ROW_STEP, DNI_VECTORS_##vectors)
+#define DNI_DEFINE_TILE(rows, vectors)                                     \
+    DNI_TARGET static void DNI_NAME(DNI_JOIN(tile_##rows##x, vectors))(    \
+        size_t k, const uint64_t *active, const dn_real *a, size_t a_row,  \
+        size_t a_column, const dn_real *b_start, size_t b_row,             \
+        const dn_real *from, size_t from_row, dn_real *c, size_t c_row,    \
+        unsigned last) {                                                   \
+        const dn_real *at = a, *b = b_start;                               \
+        const size_t calls = rows >= 4 && vectors >= 3 ? rows : 0;         \
+        uintptr_t below = (uintptr_t)(c + (rows - 1) * c_row);             \
+        size_t i = 0;                                                      \
+        DNI_ROWS_##rows(DNI_ROW_START, DNI_VECTORS_##vectors)              \
+        if (active == NULL) {                                              \
+            for (; i < calls && i < k; i++, at += a_column, b += b_row) {  \
+                below += c_row * sizeof *c;                                \
+                DNI_VECTORS_##vectors(DNI_CALL_BELOW, DNI_CALL_BELOW, 0)   \
+                DNI_TILE_STEP(rows, vectors)                               \
+            }                                                              \
+            for (; i < k; i++, at += a_column, b += b_row) {               \
+                DNI_TILE_STEP(rows, vectors)                               \
+            }                                                              \
+        }                                                                  \
+        for (size_t start = 0; active != NULL && start < k; start += 64)   \
+            for (uint64_t bits = *active++; bits != 0; bits &= bits - 1) { \
+                i = start + dni_lowest(bits);                              \
+                at = a + i * a_column;                                     \
+                b = b_start + i * b_row;                                   \
+                if (rows == 4) DNI_CALL((uintptr_t)at + 64);               \
+                DNI_TILE_STEP(rows, vectors)                               \
+            }                                                              \
+        DNI_ROWS_##rows(DNI_ROW_END, DNI_VECTORS_##vectors)                \
+        (void)a_row, (void)from_row, (void)c_row, (void)last;              \
     }
 #if DNI_TILE_VECTORS == 4
 #ifdef __GNUC__
@@ -2369,9 +2376,14 @@ where it is left out.
 ### Cache blocks
 
 A tile reads its part of b, a *panel* of up to eight vectors, again for every few rows. It should
-come from a near cache each time, so that k is cut into blocks. The deeper they are, the less often
-is c read and written. With AVX-512 a panel may have 96 KB, for the stack of a thread can be as
-small as 128 KB; AVX2 reads b more often and does better with 64.
+come from a near cache each time, so that k is cut into blocks: of 32 KB for many rows. Deeper ones
+read and write c less often; 64 KB are better for few rows, and 96 where b is transposed.
+
+A c of more than a megabyte drives the others out of the second cache. So it is computed in parts of
+256 rows, whose a stays there from panel to panel (but not where each part would have to transpose
+b again). Of a transposed a, in which each k is another line, a part is copied, 192 rows of 96
+values. 1024 x 1024 x 1024 takes 0.95 of the time by that, as a weight gradient 0.85. Panel and copy
+share 96 KB, for the stack of a thread can be as small as 128.
 
 For many rows it is worth copying the panel (*packing*) to where its rows lie behind each other; for
 few it is not. How many are few? Twice as many where zeroes are left out, for each row of b is used
@@ -2382,8 +2394,7 @@ anything, as the next row's start, if there is one.
 */
 enum {
     DNI_NAME(panel) = DNI_TILE_VECTORS * DNI_LANES, /* columns of a wide tile */
-    DNI_NAME(warm) = 2097152 / (int)sizeof(dn_real), /* numbers: more come from memory */
-    DNI_NAME(deep) = DNI_LANES * sizeof(dn_real) < 64 ? 2 * DNI_NEAR : DNI_PACKED /* a panel */
+    DNI_NAME(warm) = 2097152 / (int)sizeof(dn_real) /* numbers: more come from memory */
 };
 
 /* What is the same for all tiles of a block of k. */
@@ -2393,23 +2404,23 @@ typedef struct DNI_NAME(block) {
     dn_real *c;
     size_t c_row, c_column; /* strides of c */
     bool at_end;            /* fewer rows of b lie behind than there are lanes */
+    dn_real *packed;        /* room for a panel of b */
     size_t group;           /* rows that share their bits: 1, 4 or 8 */
     const uint64_t *active; /* [rows / group, dni_marks_size(k)], or NULL: every k counts */
 } DNI_NAME(block);
 
 /*
 How many values of k a block has: what a panel and the bits have room for, in even blocks; and about
-100 for many rows of a transposed a, in which each k is another line of the cache. Row by row, and
-where b for few rows comes from memory, the first cache is the limit; row by row for many, twice as
-much.
+100 for many rows of a transposed a.
 */
-static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a, size_t group,
-                              bool looks) {
+static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a,
+                              const dni_factor *b, size_t group, bool looks) {
     const bool turned = a->column_stride != 1;
     const size_t vectors = (n + DNI_LANES - 1) / DNI_LANES;
     const size_t most = group == 1 ? 8 : DNI_TILE_VECTORS;
-    const bool hot = turned ? group == 1 : m <= 64 && (group == 1 || k * n > DNI_NAME(warm));
-    size_t room = hot ? DNI_NEAR : group == 1 ? 2 * DNI_NEAR : DNI_NAME(deep);
+    const bool hot = /* should the panel stay in the first cache? */
+        turned ? group == 1 : m > 64 ? !looks : group == 1 || k * n > DNI_NAME(warm);
+    size_t room = b->column_stride != 1 ? DNI_PACKED : hot ? DNI_NEAR : 2 * DNI_NEAR;
     room = room / ((vectors < most ? vectors : most) * DNI_LANES) / 64 * 64;
     if (room > DNI_DEEPEST) room = DNI_DEEPEST;
     if (group != 1 && turned && m > 24) room = looks ? 128 : 96;
@@ -2561,12 +2572,11 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
 }
 
 /*
-All rows of a panel, that is, of `columns` columns from `column` on. Where c is transposed the tiles
+All rows of a panel, of `columns` columns from `column` on. Where c is transposed the tiles
 work on a copy of their part of it; and where the columns do not fill the vectors, unless there are
 masks for the last of them, as AVX-512 has. (The tiles get numbers, not a structure: to copy one
-to the stack the processor would wait for all stores before: with two threads an eighth of all
-time.) Of a b that comes from memory, the next panel is called for while this one is in use: 4096
-units with a batch of 64 take 1.2 times as long without.
+to the stack the processor would wait for all stores before, with two threads an eighth of all
+time.)
 */
 DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, size_t column,
                                        size_t columns, const dn_real *b, size_t b_row) {
@@ -2575,14 +2585,10 @@ DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, s
     const size_t k = block->k;
     const size_t a_row = block->a.row_stride, a_column = block->a.column_stride;
     const bool copies = block->c_column != 1 || (columns < width && !DNI_TILE_MASKS);
-    const bool cold = k * b_row > DNI_NAME(warm);
     const size_t group = block->group;
-    const size_t most = copies ? block->active != NULL ? group : 12 : cold ? 8 : m;
-    size_t called = 0;
+    const size_t most = copies ? block->active != NULL ? group : 12 : m;
     for (size_t row = 0, rows; row < m; row += rows) {
         rows = m - row < most ? m - row : most;
-        for (; cold && called + 1 < k && called * m < (row + rows) * k; called++)
-            dni_prefetch(b + called * b_row + width, width * sizeof *b);
         const dn_real *a = block->a.data + row * a_row;
         const uint64_t *active = NULL;
         if (block->active != NULL) active = block->active + row / group * dni_marks_size(k);
@@ -2614,7 +2620,7 @@ what counts is to keep the loads going: eight vectors of a row of weights at a t
 eight sums side by side. Of a digit only the rows of its lit pixels are read, a fifth of 784 x 128
 weights: the whole prediction takes 1.1 microseconds where reading all weights once would take 2.3
 (I2 of `make bench`). The sample itself comes from afar: in parts of 256, of which one arrives
-while another is multiplied; then that part of the next sample is called for.
+while another is multiplied; then that part of the next is called for.
 */
 DNI_TARGET static void DNI_NAME(part_of_row)(size_t n, size_t k, const dn_real *a, size_t a_column,
                                              const dn_real *b, size_t b_row, const dn_real *from,
@@ -2659,8 +2665,6 @@ All of c for one block of k, panel by panel, as even as whole vectors can be: 10
 vectors, 15 panels of four and one of three.
 */
 DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, size_t m, size_t n) {
-    dn_real room[DNI_PACKED + 64 / sizeof(dn_real)];
-    dn_real *packed = room + (64 - (uintptr_t)room % 64) / sizeof *room; /* whole cache lines */
     const size_t lanes = DNI_LANES, vectors = (n + lanes - 1) / lanes;
     const size_t most = block->group == 1 ? 8 : DNI_TILE_VECTORS;
     const size_t panels = (vectors + most - 1) / most;
@@ -2675,8 +2679,8 @@ DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, siz
         const bool packs = reaches_out || block->b.column_stride != 1 || m > few;
         dni_factor b = block->b;
         b.data += start * b.column_stride;
-        if (packs) DNI_NAME(pack)(block->k, columns, width, b, packed);
-        DNI_NAME(cells)(block, m, start, columns, packs ? packed : b.data,
+        if (packs) DNI_NAME(pack)(block->k, columns, width, b, block->packed);
+        DNI_NAME(cells)(block, m, start, columns, packs ? block->packed : b.data,
                         packs ? width : b.row_stride);
     }
 }
@@ -2709,6 +2713,8 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
                                        dni_factor from, dn_real *c, size_t c_stride,
                                        bool look_for_zeroes) {
     uint64_t active[DNI_WORDS];
+    dn_real room[DNI_PACKED + 64 / sizeof(dn_real)];
+    dn_real *packed = room + (64 - (uintptr_t)room % 64) / sizeof *room; /* whole cache lines */
     dni_factor sums = {c, c_stride, 1, NULL, 0, 0};
     if (m == 0 || n == 0) return;
     if (m == 1 && b.column_stride == 1) {
@@ -2733,14 +2739,26 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
         m = n;
         n = rows;
     }
-    const size_t depth = DNI_NAME(depth)(m, n, k, &a, group, looks);
-    const size_t most = looks ? DNI_WORDS / dni_marks_size(depth) * group : m;
-    for (size_t row = 0; row < m; row += most)
-        for (size_t start = 0; start == 0 || start < k; start += depth) {
+    const size_t depth = DNI_NAME(depth)(m, n, k, &a, &b, group, looks);
+    const bool in_parts = !looks && m > 24 && m * n > DNI_NAME(warm) / 2;
+    const bool copies = in_parts && a.column_stride != 1;
+    const size_t width = (DNI_PACKED / depth - DNI_NAME(panel)) / 48 * 48; /* of the copy */
+    const size_t most = looks    ? DNI_WORDS / dni_marks_size(depth) * group
+                        : copies ? width
+                                 : in_parts && b.column_stride == 1 ? 256 : m;
+    for (size_t start = 0; start == 0 || start < k; start += depth)
+        for (size_t row = 0; row < m; row += most) {
             const size_t rows = m - row < most ? m - row : most;
             DNI_NAME(block) block;
             block.k = k - start < depth ? k - start : depth;
             block.a = dni_from(a, row, start);
+            block.packed = packed;
+            if (copies) {
+                DNI_NAME(pack)(block.k, rows, width, dni_turned(block.a), packed);
+                block.a.data = packed;
+                block.a.column_stride = width;
+                block.packed += depth * width;
+            }
             block.b = dni_from(b, start, 0);
             block.c = c + row * sums.row_stride;
             block.c_row = sums.row_stride;
@@ -2774,8 +2792,7 @@ even: of [40, 1000], 16 and 24 rows, but 31 and 32 vectors of columns. Of the we
 rows are a little more even than columns; but then the forward product, which is cut by columns,
 finds half of its weights in the other core's cache: W1 took 1.1 times as long. A product of less
 than 300,000 multiplications, some five microseconds, is finished sooner than two threads have
-agreed about it. Long arrays, in activations and updates, are dealt out in chunks. On two cores the
-large products run about twice as fast.
+agreed about it. Long arrays, in activations and updates, are dealt out in chunks.
 
 Threads are OpenMP's: with `-fopenmp` the `#pragma` is obeyed, without it the same loop runs in one
 thread. A product inside another parallel region of the caller's stays in the thread that asks for
@@ -3816,8 +3833,7 @@ $$ a_j = \frac{e^{z_j}}{\sum_k e^{z_k}} $$
     a[b,j] = exp(z[b,j] - m) / sum over k of exp(z[b,k] - m),   m = max over k of z[b,k]
 
 Subtracting the largest z cancels out of the fraction and leaves exponents that are
-at most 0, one of them exactly 0: nothing overflows and the sum is at least 1. The loop stands in
-chapter 2, with those of the other activations.
+at most 0, one of them exactly 0: nothing overflows and the sum is at least 1.
 
 ### Forward
 
@@ -4275,13 +4291,11 @@ The memory for 784-128-10 and a batch of 128, in numbers:
 | all | | 40,192 |
 
 That is 160,768 bytes in single precision. The inputs, 128 rows of 784 numbers, are not among
-them: they are the caller's batch. A dropout layer on the inputs is dear: its mask and its a of the
-width 784 make it 240,896 numbers in all.
+them: they are the caller's batch.
 
 Every array begins at a multiple of 64 bytes, that is, of 16 floats: the size of each is
-rounded up to that. One row of 10 floats takes the room of 16. All sizes are computed with
-tests for overflow before anything is allocated, and nothing is allocated afterwards: a step of
-training asks for no memory here.
+rounded up to that. All sizes are computed with tests for overflow before anything is allocated, and
+nothing is allocated afterwards.
 */
 static bool dni_keeps_z(const dn_net *net, size_t layer) {
     const dn_layer *of = &net->layers[layer];
@@ -5085,8 +5099,7 @@ eta = 0.001 and a loss that does not depend on w, so that all of g is the penalt
 | 0.01 | 0.001 | 0.00001 |
 | 0.0001 | 0.001 | 0.0000001 |
 
-With the penalty lambda has no effect here at all; with the decoupled decay it is what it says.
-`shrink` does the same without the factor eta, as some published programs do. Both may be set
+`shrink` is decoupled decay without the factor eta, as some published programs do. Both may be set
 for any optimizer. Like penalties, both leave biases alone.
 
 ### Making one
@@ -5851,8 +5864,7 @@ optimizer change the parameters. One pass over all samples is an *epoch*.
 The samples are shuffled because neighbours in a file are often alike, and a batch
 should be a fair sample of the whole. The last, smaller batch is used like any other:
 its gradient is the mean over the samples that it has. 60,000 samples in batches of 128 are
-468 whole batches and one of 96: 469 steps. The samples of the small batch count a little more than
-others in this epoch (each 1/96 of a step instead of 1/128), and others will be in it in the next.
+468 whole batches and one of 96: 469 steps.
 
 Why batches at all? The gradient over all samples is exact, and costs 60,000 forward and backward
 passes for one step. Over 128 of them it is an estimate, whose error is about 1/sqrt(128) of
@@ -11685,11 +11697,6 @@ The two forms differ in the types of the tables and in the loops:
 | scores | outputs of the last activation | logits times 65536 |
 | the same bits on every machine | no | yes |
 
-By hand, with 784 * 128 = 100,352 and 128 * 10 = 1,280 weights and 138 outputs:
-
-    float:  4 * (100352 + 1280 + 138)         = 407080
-    int8:   100352 + 1280 + 138 * (4 + 4)     = 102736
-
 The scratch is for the outputs of hidden layers: the pixels stay where the caller has them, and the
 scores go where the caller wants them.
 */
@@ -11893,8 +11900,6 @@ By hand: of four weights the largest is 1.27, so that the scale is 1.27 / 127 = 
 
     weights (0.5, -1.27, 0.254, 0.9)   over the scale (50, -127, 25.4, 90)
     stored  (50, -127, 25, 90)         back           (0.50, -1.27, 0.25, 0.90)
-
-Rounding moves a number by half a step at most, here 0.005: of the largest weight 1 in 254.
 
 *Why every output has a scale of its own.* Suppose the layer has a second output, whose
 weights are a hundred times smaller: (0.005, -0.0127, 0.00254, 0.009). At the scale 0.01 they
