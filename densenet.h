@@ -2174,15 +2174,15 @@ below. Why are they slow?
 3. *One number at a time.* The vector units stand still.
 
 What the following steps bring is printed by `make bench` (`tests/bench/product.c`; GFLOP/s on one
-core of a Xeon, whose peak in a loop of nothing but multiply-adds was 109 with vectors of 8, 216
+core of a Xeon, whose peak in a loop of nothing but multiply-adds was 115 with vectors of 8, 214
 with 16):
 
 | product | naive | AVX2 | AVX-512 |
 |---|---|---|---|
-| 1024 x 1024 x 1024 | 0.3 | 84 | 139 |
-| 512 x 784 x 128 | 2.1 | 100 | 160 |
-| 40 x 784 x 1000 | 3.0 | 90 | 121 |
-| 128 x 784 x 10 | 3.7 | 60 | 81 |
+| 1024 x 1024 x 1024 | 0.3 | 97 | 148 |
+| 512 x 784 x 128 | 2.2 | 107 | 178 |
+| 40 x 784 x 1000 | 3.3 | 89 | 125 |
+| 128 x 784 x 10 | 3.8 | 65 | 88 |
 
 (Portable C comes to 1.1: compiled without a processor in mind, it has to call the C library for
 each fused multiply-add. With `-mfma` it is 14 times faster.)
@@ -2366,7 +2366,7 @@ multiplies, where more than a third is not 0: in Fashion-MNIST it is a half, and
 tile takes them in ascending order, so that no sum changes its order: `bits & (bits - 1)` is `bits`
 without the lowest, whose place one instruction tells. Marking costs one pass over a, while its
 bytes are made numbers, and serves both products. With as many zeroes as digits have, the forward
-product of 40 x 784 x 1000 is 2.1 and the gradient 1.5 times as fast (`make bench` prints both).
+product of 40 x 784 x 1000 is 2.1 and the gradient 1.5 times as fast (`make bench`).
 Where under a quarter is 0 (with one vector: three fifths), all is multiplied. Hidden layers are
 not searched.
 
@@ -2704,10 +2704,10 @@ DNI_TARGET static bool DNI_NAME(turns)(size_t m, size_t n, size_t k, dni_factor 
 }
 
 /*
-One thread's share of a product: block after block of k, or a single row. The bits have 8 KB on the
-stack, the packed panel 96. Only the first block of k starts from `from`; the others add to what the
-one before has left in c. A sum is a `dn_real` in memory as in the register: storing it on its way
-rounds nothing.
+One thread's share of a product: a single row, or in blocks of k. All of them go over one part of c
+before the next, if it stays near, else all parts over a block of b. Only the first block starts
+from `from`; the others add to what the one before has left in c. A sum is a `dn_real` in memory as
+in the register: storing it on its way rounds nothing.
 */
 DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b,
                                        dni_factor from, dn_real *c, size_t c_stride,
@@ -2746,33 +2746,36 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
     const size_t most = looks    ? DNI_WORDS / dni_marks_size(depth) * group
                         : copies ? width
                                  : in_parts && b.column_stride == 1 ? 256 : m;
-    for (size_t start = 0; start == 0 || start < k; start += depth)
-        for (size_t row = 0; row < m; row += most) {
-            const size_t rows = m - row < most ? m - row : most;
-            DNI_NAME(block) block;
-            block.k = k - start < depth ? k - start : depth;
-            block.a = dni_from(a, row, start);
-            block.packed = packed;
-            if (copies) {
-                DNI_NAME(pack)(block.k, rows, width, dni_turned(block.a), packed);
-                block.a.data = packed;
-                block.a.column_stride = width;
-                block.packed += depth * width;
-            }
-            block.b = dni_from(b, start, 0);
-            block.c = c + row * sums.row_stride;
-            block.c_row = sums.row_stride;
-            block.c_column = sums.column_stride;
-            block.from = dni_from(start == 0 ? from : sums, row, 0);
-            block.at_end = k - start < block.k + DNI_LANES;
-            block.group = group;
-            block.active = looks ? active : NULL;
-            if (looks && a.column_stride == 1)
-                DNI_NAME(active_in_rows)(rows, block.k, block.a, group, active);
-            else if (looks)
-                DNI_NAME(active_in_columns)(rows, block.k, block.a, group, active);
-            DNI_NAME(block_product)(&block, rows, n);
+    const size_t parts = (m + most - 1) / most, passes = k > 0 ? (k + depth - 1) / depth : 1;
+    const bool stays = most * n <= DNI_NAME(warm) / 2;
+    for (size_t step = 0; step < parts * passes; step++) {
+        const size_t row = (stays ? step / passes : step % parts) * most;
+        const size_t start = (stays ? step % passes : step / parts) * depth;
+        const size_t rows = m - row < most ? m - row : most;
+        DNI_NAME(block) block;
+        block.k = k - start < depth ? k - start : depth;
+        block.a = dni_from(a, row, start);
+        block.packed = packed;
+        if (copies) {
+            DNI_NAME(pack)(block.k, rows, width, dni_turned(block.a), packed);
+            block.a.data = packed;
+            block.a.column_stride = width;
+            block.packed += depth * width;
         }
+        block.b = dni_from(b, start, 0);
+        block.c = c + row * sums.row_stride;
+        block.c_row = sums.row_stride;
+        block.c_column = sums.column_stride;
+        block.from = dni_from(start == 0 ? from : sums, row, 0);
+        block.at_end = k - start < block.k + DNI_LANES;
+        block.group = group;
+        block.active = looks ? active : NULL;
+        if (looks && a.column_stride == 1)
+            DNI_NAME(active_in_rows)(rows, block.k, block.a, group, active);
+        else if (looks)
+            DNI_NAME(active_in_columns)(rows, block.k, block.a, group, active);
+        DNI_NAME(block_product)(&block, rows, n);
+    }
 }
 
 /*
@@ -3156,7 +3159,7 @@ static const dni_arithmetic *dni_arithmetic_of_this_machine(void) {
 /*
 ### The product's door
 
-All products of the library go through here. The three uses become one by exchanging strides:
+The three uses become one by exchanging strides:
 
 | use | left factor [m, k] | right factor [k, n] | result |
 |---|---|---|---|
@@ -4258,8 +4261,7 @@ Counted in multiplications with addition, for one sample and the net 784-128-10:
 | backward | dX = dZ W^T | not computed | 1,280 | 1,280 |
 
 Forward and backward together are 204,544: 2.01 forward passes, for 101,770 derivatives. The
-input gradient of the first layer would be another 100,352. Nobody asks how to change the
-pixels, and it is left out.
+input gradient of the first layer would be another 100,352; nobody needs it.
 
 ### The workspace
 
@@ -11697,8 +11699,7 @@ The two forms differ in the types of the tables and in the loops:
 | scores | outputs of the last activation | logits times 65536 |
 | the same bits on every machine | no | yes |
 
-The scratch is for the outputs of hidden layers: the pixels stay where the caller has them, and the
-scores go where the caller wants them.
+The scratch is for the outputs of hidden layers.
 */
 /*
 ### Writing text
