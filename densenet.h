@@ -2382,7 +2382,7 @@ read and write c less often; 64 KB are better for few rows, and 96 where b is tr
 A c of more than a megabyte drives the others out of the second cache. So it is computed in parts of
 256 rows, whose a stays there from panel to panel (but not where each part would have to transpose
 b again). Of a transposed a, in which each k is another line, a part is copied, 192 rows of 96
-values. 1024 x 1024 x 1024 takes 0.95 of the time by that, as a weight gradient 0.85. Panel and copy
+values. 1024 x 1024 x 1024 takes 0.95 of the time by that, as a weight gradient 0.8. Panel and copy
 share 96 KB, for the stack of a thread can be as small as 128.
 
 For many rows it is worth copying the panel (*packing*) to where its rows lie behind each other; for
