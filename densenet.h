@@ -2377,7 +2377,7 @@ where it is left out.
 
 A tile reads its part of b, a *panel* of up to eight vectors, again for every few rows. It should
 come from a near cache each time, so that k is cut into blocks: of 32 KB for many rows. Deeper ones
-read and write c less often; 64 KB are better for few rows, and 96 where b is transposed.
+read and write c less often; 64 KB are better for few rows or zeroes, 96 where b is transposed.
 
 A c of more than a megabyte drives the others out of the second cache. So it is computed in parts of
 256 rows, whose a stays there from panel to panel (but not where each part would have to transpose
