@@ -56,9 +56,10 @@ ifeq ($(MAKECMDGOALS),test)
 MAKEFLAGS += -j$(JOBS)
 endif
 
-test: $(TESTS) ## run all tests (needs perl); TESTS='tests/test_x.sh build/tests/test_y' some
+test: $(TESTS) ## get the data, run all tests; TESTS='tests/test_x.sh build/tests/test_y' some
 	@command -v prove >/dev/null || \
 	    { echo "the tests need perl's harness: as root, apt-get install perl"; exit 1; }
+	@examples/get_data.sh mnist fashion-mnist || echo "what needs this data is skipped"
 	@tests/run -j $(JOBS) $(TESTS)
 
 build/tests/%: tests/%.c densenet.h $(wildcard tests/*.h) build/compiler build/sanitizers

@@ -2387,10 +2387,9 @@ share 96 KB, for the stack of a thread can be as small as 128.
 
 For many rows it is worth copying the panel (*packing*) to where its rows lie behind each other; for
 few it is not. How many are few? Twice as many where zeroes are left out, for each row of b is used
-half as often. Half as many where b comes from memory, each row from its own page; and fewer where
-rows of a panel begin within a line, as AVX2's of 96 bytes do, and all of 1000 numbers. Packing also
-serves a transposed b, and columns that do not fill a vector: the rest is zero. Masks allow it to be
-anything, as the next row's start, if there is one.
+half as often; fewer where rows of a panel begin within a line, as AVX2's of 96 bytes do, and all of
+1000 numbers. Packing also serves a transposed b, and columns that do not fill a vector: the rest is
+zero. Masks allow it to be anything, as the next row's start, if there is one.
 */
 enum {
     DNI_NAME(panel) = DNI_TILE_VECTORS * DNI_LANES, /* columns of a wide tile */
@@ -2669,9 +2668,8 @@ DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, siz
     const size_t most = block->group == 1 ? 8 : DNI_TILE_VECTORS;
     const size_t panels = (vectors + most - 1) / most;
     const size_t width_of_all = vectors / panels * lanes, wider = vectors % panels;
-    const bool cold = block->k * block->b.row_stride > DNI_NAME(warm);
     const bool in_lines = (DNI_NAME(panel) | block->b.row_stride) * sizeof(dn_real) % 64 == 0;
-    const size_t few = (size_t)(in_lines ? 64 : 24) << (block->active != NULL) >> cold;
+    const size_t few = (size_t)(in_lines ? 64 : 24) << (block->active != NULL);
     for (size_t panel = 0, start = 0, width; panel < panels; panel++, start += width) {
         width = width_of_all + (panel < wider ? lanes : 0);
         const size_t columns = width < n - start ? width : n - start;
