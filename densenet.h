@@ -131,7 +131,7 @@ All of these are optional and are defined before the `#include`. `DN_REAL` and
 | `DN_ASSERT(condition)` | replaces `assert`; for errors of the programmer only |
 | `DN_FILE` | the name of this file, if it is not `"densenet.h"`: it includes itself |
 | `DN_INSTRUCTIONS` | `portable`, `avx2`, `avx512` or `neon`, instead of choosing at run time |
-| `DN_KEEP_ZEROES` | multiplies by zero too; changes no bit while all weights are finite |
+| `DN_KEEP_ZEROES` | multiplies by zero too; while all weights are finite, only -0 may become 0 |
 | `DN_USE_CBLAS` | products by the platform's BLAS (link it); bits then depend on the BLAS |
 */
 
@@ -1755,22 +1755,16 @@ static inline int dni_threads(void) {
 #endif
 }
 
-/* Calls for a line of memory; it may lie behind an array. */
+/* Calls for a line of memory, which may lie behind an array, into the first or second cache. */
 #ifdef __GNUC__
-#define DNI_CALL(address) __builtin_prefetch((const void *)(address))
+#define DNI_CALL(address, cache) __builtin_prefetch((const void *)(address), 0, 4 - (cache))
 #else
-#define DNI_CALL(address) (void)(address)
+#define DNI_CALL(address, cache) (void)(address)
 #endif
 
 /* Calls for bytes that may be read soon, into the second cache. */
 static inline void dni_prefetch(const void *bytes, size_t count) {
-#ifdef __GNUC__
-    const uintptr_t first = (uintptr_t)bytes; /* it may lie behind the end of an array */
-    for (size_t i = 0; i < count; i += 64) __builtin_prefetch((const void *)(first + i), 0, 2);
-#else
-    (void)bytes;
-    (void)count;
-#endif
+    for (size_t i = 0; i < count; i += 64) DNI_CALL((uintptr_t)bytes + i, 2);
 }
 
 #endif /* DNI_FIRST_PASS: what follows is read once for each instruction set */
@@ -1790,12 +1784,12 @@ so that |r| <= ln(2)/2 = 0.347. There a polynomial suffices:
 
     exp(r) = 1 + r + r^2 (c0 + c1 r + c2 r^2 + ...)
 
-Its coefficients are those of the best approximation of (exp(r) - 1 - r) / r^2 on the
-interval (Chebyshev), with five of them for floats (error 8e-9, an eighth of the last bit)
-and eleven for doubles.
+Its coefficients are those of the best approximation of (exp(r) - 1 - r) / r^2 on the interval
+(Chebyshev), with five of them for floats (exp(r) is wrong by 8e-9, an eighth of its last bit) and
+eleven for doubles.
 
-Example: for x = 10, x / ln 2 = 14.427, n = 14, r = 10 - 14 * 0.693147 = 0.295939,
-exp(r) = 1.344388, and 2^14 * 1.344388 = 22026.46.
+Example: for x = 10, x / ln 2 = 14.427, n = 14, r = 10 - 14 * 0.6931472 = 0.295939,
+exp(r) = 1.3443888, and 2^14 * 1.3443888 = 22026.46.
 
 The order of the last steps matters. 1 + (r + r^2 P) rounds the small terms among themselves
 first; (1 + r) + r^2 P would round r to the precision of 1 before the rest is added, and be
@@ -1806,10 +1800,10 @@ error and where it was found). Details:
   out of its 24 bits; subtracting it again leaves the whole number. No special instruction.
 - *r must be exact to the last bit*: ln 2 is split into a part with few bits, whose product
   with n is exact, and the rest.
-- *2^n* for n as small as -150 is no normal number: it is applied in two halves, the second
-  of which may round the result to a subnormal number or to zero, once.
-- x beyond +-105 (double: +-746) gives infinity or zero all the same, so that it is clamped there.
-  A NaN passes through `DNI_MIN` and `DNI_MAX` and comes out as NaN.
+- *2^n* is no normal number for n = -151, nor finite for 128: it is applied in two halves, the
+  second of which may round the result to a subnormal number or to zero, once.
+- x beyond +-105 (double: +-746) gives infinity or zero all the same, so it is clamped there. A NaN
+  passes through `DNI_MIN` and `DNI_MAX` and comes out as NaN.
 */
 DNI_TARGET static inline DNI_VECTOR DNI_NAME(exp)(DNI_VECTOR x) {
 #if DNI_REAL_IS_DOUBLE
@@ -1847,16 +1841,16 @@ x = 2^n m, m in [sqrt(1/2), sqrt(2)), f = m - 1 and s = f / (2 + f),
 $$ \ln x = n \ln 2 + \ln(1 + f), \qquad
    \ln(1 + f) = 2 \Big( s + \frac{s^3}{3} + \frac{s^5}{5} + \dots \Big) $$
 
-|s| is at most 0.172, so that each term adds a digit and a half; twelve terms suffice. The
-first is rounded, which costs a bit; since 2 s = f - s f and f is exact, the sum is better taken as
+|s| is at most 0.172, so that each term adds a digit and a half; twelve terms behind 2 s suffice.
+That is rounded, which costs a bit; since 2 s = f - s f and f is exact, the sum is better taken as
 (Ng, 1993)
 
     log(1 + f) = f - (f^2/2 - s (f^2/2 + R)),   R = 2 s^2 (1/3 + s^2/5 + ...)
 
-n and m are read off the bits of x: what is added carries into the exponent from sqrt(1/2) on. The
-function stands here, among the vectors, for its fourteen fused multiply-adds: where the
-processor may be asked for them they are instructions, elsewhere calls of the C library, three times
-as slow.
+n and m are read off the bits of x: the constant added to them carries into the exponent from
+sqrt(1/2) on. The function stands here, among the vectors, for its fifteen fused multiply-adds:
+where the processor may be asked for them they are instructions, elsewhere calls of the C library,
+three times as slow.
 */
 DNI_TARGET static double DNI_NAME(logarithm)(double x) {
     if (!(x > 0)) return x == 0 ? -(double)INFINITY : (double)NAN;
@@ -1903,7 +1897,7 @@ cannot jump.
 | function | worst error, float | double | allowed |
 |---|---|---|---|
 | exp | 1.04 | 0.96 | 2 |
-| log, log1p | 0.50 | 1.42 | 2 |
+| log, log1p | 0 (rounded right) | 1.42 | 2 |
 | tanh | 1.49 | 1.50 | 2 |
 | sigmoid | 2.08 | 2.21 | 2.5 |
 
@@ -2062,7 +2056,7 @@ DNI_TARGET static void DNI_NAME(softmax)(const dn_real *z, dn_real *a, size_t ro
     for (size_t r = 0; r < rows; r++, z += columns, a += columns) {
         dn_real largest = z[0], sum = 0;
         for (size_t j = 1; j < columns; j++) largest = z[j] > largest ? z[j] : largest;
-        if (columns <= DNI_LANES) { /* reading what a mask has just stored would wait for it */
+        if (columns <= DNI_LANES) { /* not through a: what a mask stores is slow to read back */
             dn_real own[DNI_LANES];
             const DNI_VECTOR x = DNI_LOAD_PART(z, (unsigned)columns);
             const DNI_VECTOR e = DNI_NAME(exp)(DNI_SUB(x, DNI_SET(largest)));
@@ -2110,8 +2104,8 @@ DNI_TARGET static void DNI_NAME(activate_backward)(dn_activation f, const dn_rea
 }
 
 /*
-One optimizer step for a vector of parameters. All optimizers are one text: which moments there
-are, and with which factors, is in `step`, made in chapter 9, where the formulas are explained.
+One optimizer step for a vector of parameters. All optimizers are one text: the moments that one
+lacks are NULL, and the factors are in `step`, made in chapter 9, where the formulas are explained.
 */
 DNI_TARGET static inline void DNI_NAME(update_some)(const dni_step *step, dn_real *w,
                                                     const dn_real *gradient, dn_real *first,
@@ -2163,8 +2157,7 @@ $$ c_{ij} = \sum_k a_{ik} \, b_{kj} $$
 
     for each i, j:  for each k:  c[i,j] = fma(a[i,k], b[k,j], c[i,j])
 
-Three lines, and right; `tests/test_product.c` uses them as the measure for everything
-below. Why are they slow?
+Short, and right; `tests/test_product.c` has it as the measure for everything below. Why is it slow?
 
 1. *Each addition waits for the one before.* A fused multiply-add takes four cycles until its
    result can be used. One sum is one chain: an operation every four cycles, where the core
@@ -2177,7 +2170,7 @@ What the following steps bring is printed by `make bench` (`tests/bench/product.
 core of a Xeon, whose peak in a loop of nothing but multiply-adds was 115 with vectors of 8, 214
 with 16):
 
-| product | naive | AVX2 | AVX-512 |
+| forward product | naive, without fma | AVX2 | AVX-512 |
 |---|---|---|---|
 | 1024 x 1024 x 1024 | 0.3 | 97 | 148 |
 | 512 x 784 x 128 | 2.2 | 107 | 178 |
@@ -2189,18 +2182,18 @@ each fused multiply-add. With `-mfma` it is 14 times faster.)
 
 ### Registers
 
-The cure for both is to compute a *tile* of c at once: R rows of V vectors, kept in
-registers while k runs. For each k, V vectors of b and R numbers of a are read and R V
-multiply-adds are done, all independent of each other. With AVX-512 the tile is 6 rows of
-4 vectors, 24 of the 32 registers: 10 reads for 24 times 16 multiply-adds.
+The cure for 1 and 2 is to compute a *tile* of c at once: R rows of V vectors, kept in registers
+while k runs. For each k, V vectors of b and R numbers of a are read and R V multiply-adds are done,
+all independent of each other. With AVX-512 the tile is 6 rows of 4 vectors, 24 of the 32 registers:
+10 reads for 24 times 16 multiply-adds.
 
     c[0..5, 0..63]    |<- 16 ->|<- 16 ->|<- 16 ->|<- 16 ->|
         row r:        | c r 0  | c r 1  | c r 2  | c r 3  |   +=   a[r, k] * b[k, 0..63]
 
 How large should a tile be? Two operations may start per cycle and each takes four: at least eight
 of the R V sums must run side by side, or the chains are waited for. The registers must hold the
-sums, V vectors of b and one number of a; AVX-512 and NEON have 32, AVX2 has 16. And R V operations
-need R + V reads, so that a square shape reads least:
+sums, V vectors of b and one number of a. And R V operations need R + V reads, so that a square
+shape reads least:
 
 | vectors | registers | tile | operations per read |
 |---|---|---|---|
@@ -2215,11 +2208,11 @@ tiles of 8 rows, two of 6.
 Each element still sums over k in ascending order: the tile changes what is done at the
 same time, not the order within an element.
 
-C does not promise that an array of accumulators stays in registers; named variables do.
-The macros below write out a tile by name: `DNI_START(2, 1)` makes the variable `c21`, vector 1 of
-row 2, `DNI_STEP(2, 1)` is its part of the step for one k, `DNI_VECTORS_3` says one of these for the
-three vectors of a row, and `DNI_ROWS_4` does so for four rows. Without the macros, the inner loop
-of the tile of 4 rows and one vector is:
+Compilers often leave an array of sums in memory; named variables stay in registers. The macros
+below write out a tile by name: `DNI_START(2, 1)` makes the variable `c21`, vector 1 of row 2,
+`DNI_STEP(2, 1)` is its part of the step for one k, `DNI_VECTORS_3` says one of these for the three
+vectors of a row, and `DNI_ROWS_4` does so for four rows. Without the macros, the inner loop of the
+tile of 4 rows and one vector is:
 
     for (size_t i = 0; i < k; i++, at += a_column, b += b_row) {
         const DNI_VECTOR b0 = DNI_LOAD(b);
@@ -2276,13 +2269,13 @@ forward pass a is the batch, `a_row` its width and `a_column` 1; for the weight 
 
 /*
 A tile of `rows` rows and `vectors` vectors: c = from + a b over k, where `from` may be c; a by its
-strides, b row by row. With `active`, only those values of the index whose bit is set: see below.
-Four rows then call for the line behind: of a transposed a, the next pixels, which may lie in
-another core's cache: W4 takes 0.97 of the time, 0.92 on two threads. A wide dense tile calls for
+strides, b row by row. With `active`, only those values of k whose bit is set: see below. Four rows
+then call for the line behind: of a transposed a, the next pixels, which may lie in another core's
+cache: W4 of `make bench` takes 0.97 of the time, 0.92 on two threads. A wide dense tile calls for
 the c of the tile below, else that would begin by waiting: 784 x 256 x 4096 takes 0.93 of the time.
 It calls for a row with each of its first values of k; all at once gain nothing.
 */
-#define DNI_CALL_BELOW(r, v) DNI_CALL(below + v * DNI_LANES * sizeof *c);
+#define DNI_CALL_BELOW(r, v) DNI_CALL(below + v * DNI_LANES * sizeof *c, 1);
 #define DNI_TILE_STEP(rows, vectors)             \
     DNI_VECTORS_##vectors(DNI_READ, DNI_READ, 0) \
     DNI_ROWS_##rows(DNI_ROW_STEP, DNI_VECTORS_##vectors)
@@ -2312,7 +2305,7 @@ It calls for a row with each of its first values of k; all at once gain nothing.
                 i = start + dni_lowest(bits);                              \
                 at = a + i * a_column;                                     \
                 b = b_start + i * b_row;                                   \
-                if (rows == 4) DNI_CALL((uintptr_t)at + 64);               \
+                if (rows == 4) DNI_CALL((uintptr_t)at + 64, 1);            \
                 DNI_TILE_STEP(rows, vectors)                               \
             }                                                              \
         DNI_ROWS_##rows(DNI_ROW_END, DNI_VECTORS_##vectors)                \
@@ -2343,9 +2336,9 @@ DNI_DEFINE_TILE(1, 1)
 /*
 ### Zeroes
 
-Four of five pixels of a handwritten digit are 0, and a multiplication by 0 can be left out:
-adding 0 * w changes no bit of a finite sum. A tile can leave out a value of k when a[r, k] is 0 in
-all of its rows. How often is that not so? With MNIST as NumPy's x [60000, 784],
+Four of five pixels of a handwritten digit are 0, and a multiplication by 0 can be left out: adding
+0 * w changes no finite sum (but that -0 becomes 0). A tile can leave out a value of k when a[r, k]
+is 0 in all of its rows. How often is that not so? With MNIST as NumPy's x [60000, 784],
 `(x != 0).reshape(-1, r, 784).any(1).mean()` for the forward product, and for the weight gradient,
 of which pixels are the rows, `(x != 0).reshape(-1, r).any(1).mean()`:
 
@@ -2354,12 +2347,12 @@ of which pixels are the rows, `(x != 0).reshape(-1, r).any(1).mean()`:
 | forward product: r digits | 19 % | 29 % | 39 % | 46 % | 52 % |
 | weight gradient: r neighbouring pixels | 19 % | 22 % | 28 % | 39 % | 58 % |
 
-The fewer rows, the less is multiplied; but for the fewer operations is each vector of b read. With
-one row it is one, and only the first cache is fast enough: hence panels of eight vectors, as many
-sums side by side, and blocks of 64 values of k, 32 KB. Four rows remain where c is narrow, since a
-row of one vector is a single sum, which waits for itself; forward, one vector has eight (W4 of
-`make bench` takes 0.96 of the time). Four remain with AVX-512, which reads more slowly than it
-multiplies, where more than a third is not 0: in Fashion-MNIST it is a half, and row by row W5 is
+The fewer rows, the less is multiplied; but the fewer operations share each vector of b. With one
+row it is one, for which only the first cache is fast enough: hence panels of eight vectors, as many
+sums side by side, and blocks of 32 KB for few rows or a transposed a. Four rows remain where c has
+no more columns than a wide tile, since the few sums of one row wait for themselves; forward, one
+vector has eight (W4 takes 0.96 of the time). Four remain with AVX-512, which reads more slowly than
+it multiplies, where more than a third is not 0: in Fashion-MNIST it is a half, and row by row W5 is
 8 % slower with AVX-512, 15 % faster with AVX2.
 
 `active_in_rows` and `active_in_columns` set a bit for each k where a tile has something to do. The
@@ -2371,13 +2364,15 @@ Where under a quarter is 0 (with one vector: three fifths), all is multiplied. H
 not searched.
 
 Only finite numbers are promised the same result: 0 times infinity or NaN is NaN, and is not seen
-where it is left out.
+where it is left out. What is left out depends on the processor, and so may the sign of a weight
+that was given as -0.
 
 ### Cache blocks
 
 A tile reads its part of b, a *panel* of up to eight vectors, again for every few rows. It should
-come from a near cache each time, so that k is cut into blocks: of 32 KB for many rows. Deeper ones
-read and write c less often; 64 KB are better for few rows or zeroes, 96 where b is transposed.
+come from a near cache each time, so that k is cut into blocks: of 32 KB for many rows, and where b
+has more than 2 MB. Else 64 KB are better, which read and write c less often; 96 where b is
+transposed.
 
 A c of more than a megabyte drives the others out of the second cache. So it is computed in parts of
 256 rows, whose a stays there from panel to panel (but not where each part would have to transpose
@@ -2386,10 +2381,10 @@ values. 1024 x 1024 x 1024 takes 0.95 of the time by that, as a weight gradient 
 share 96 KB, for the stack of a thread can be as small as 128.
 
 For many rows it is worth copying the panel (*packing*) to where its rows lie behind each other; for
-few it is not. How many are few? Twice as many where zeroes are left out, for each row of b is used
-half as often; fewer where rows of a panel begin within a line, as AVX2's of 96 bytes do, and all of
-1000 numbers. Packing also serves a transposed b, and columns that do not fill a vector: the rest is
-zero. Masks allow it to be anything, as the next row's start, if there is one.
+few it is not. Few are up to 64; 24 where rows of a panel begin within a cache line, as AVX2's of 96
+bytes do, or those of a b with 1000 columns; twice that where zeroes are left out, for each row of b
+is used half as often. Packing also serves a transposed b, and columns that do not fill a vector:
+the rest is zero. Masks allow it to be anything, as the next row's start, if there is one.
 */
 enum {
     DNI_NAME(panel) = DNI_TILE_VECTORS * DNI_LANES, /* columns of a wide tile */
@@ -2409,8 +2404,8 @@ typedef struct DNI_NAME(block) {
 } DNI_NAME(block);
 
 /*
-How many values of k a block has: what a panel and the bits have room for, in even blocks; and about
-100 for many rows of a transposed a.
+How many values of k a block has: what a panel and the bits have room for, in equal blocks; for over
+24 rows of a transposed a 96, or 128 with zeroes left out.
 */
 static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a,
                               const dni_factor *b, size_t group, bool looks) {
@@ -2430,7 +2425,7 @@ static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a,
 
 /*
 For each `group` of rows of a, a bit for each k where something is not zero. The rows lie behind
-each other in memory: their marks are put together.
+each other in memory: their marks are or-ed.
 */
 DNI_TARGET static void DNI_NAME(active_in_rows)(size_t m, size_t k, dni_factor a, size_t group,
                                                 uint64_t *active) {
@@ -2439,9 +2434,10 @@ DNI_TARGET static void DNI_NAME(active_in_rows)(size_t m, size_t k, dni_factor a
         uint64_t own[DNI_DEEPEST / 64];
         const uint64_t *marks = own;
         if (a.marks != NULL) marks = a.marks + row * a.marks_stride + a.first_mark / 64;
-        else DNI_NAME(mark)(a.data + row * a.row_stride, k, own);
-        if (a.marks == NULL && row + 8 < m) /* they come from memory */
-            dni_prefetch(a.data + (row + 8) * a.row_stride, k * sizeof *a.data);
+        else {
+            DNI_NAME(mark)(a.data + row * a.row_stride, k, own);
+            if (row + 8 < m) dni_prefetch(a.data + (row + 8) * a.row_stride, k * sizeof *a.data);
+        }
         for (size_t i = 0; i < words; i++)
             active[i] = ((row & rest) == 0 ? 0 : active[i]) | marks[i];
     }
@@ -2520,9 +2516,9 @@ DNI_TARGET static void DNI_NAME(pack)(size_t k, size_t columns, size_t width, dn
 }
 
 /*
-Some rows over `k` values of the index: as many tiles as it takes. 7 rows are a tile of 6 and one
-of 1, which waits for its sums; 8 or 9 begin with two tiles of 4. Of rows where nothing is to be
-done, as of pixels at the edge, not even c is read.
+Some rows over `k` values of the index: as many tiles as it takes. A tile of 1 waits for its sums: 8
+or 9 rows are not 6 and ones, but begin with two tiles of 4. Tiles of fewer rows than a group share
+its bits. Of rows where nothing is to be done, as of pixels at the edge, not even c is read.
 */
 DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
                                       const uint64_t *active, size_t group, const dn_real *a,
@@ -2571,11 +2567,10 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
 }
 
 /*
-All rows of a panel, of `columns` columns from `column` on. Where c is transposed the tiles
-work on a copy of their part of it; and where the columns do not fill the vectors, unless there are
-masks for the last of them, as AVX-512 has. (The tiles get numbers, not a structure: to copy one
-to the stack the processor would wait for all stores before, with two threads an eighth of all
-time.)
+All rows of a panel, of `columns` columns from `column` on. Where c is transposed the tiles work on
+a copy of their part of it; and where the columns do not fill the vectors, unless there are masks
+for the last of them, as AVX-512 has. (The tiles get numbers, not a structure: copying one to the
+stack would wait for all stores before, with two threads an eighth of the time.)
 */
 DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, size_t column,
                                        size_t columns, const dn_real *b, size_t b_row) {
@@ -2585,7 +2580,7 @@ DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, s
     const size_t a_row = block->a.row_stride, a_column = block->a.column_stride;
     const bool copies = block->c_column != 1 || (columns < width && !DNI_TILE_MASKS);
     const size_t group = block->group;
-    const size_t most = copies ? block->active != NULL ? group : 12 : m;
+    const size_t most = copies ? block->active != NULL ? group : 12 : m; /* tiles of 6 or 4 */
     for (size_t row = 0, rows; row < m; row += rows) {
         rows = m - row < most ? m - row : most;
         const dn_real *a = block->a.data + row * a_row;
@@ -2614,23 +2609,24 @@ DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, s
 }
 
 /*
-A single sample is a case of its own. Its product uses each weight that it reads once, so that
-what counts is to keep the loads going: eight vectors of a row of weights at a time, which gives
-eight sums side by side. Of a digit only the rows of its lit pixels are read, a fifth of 784 x 128
+A single sample is a case of its own. Its product uses each weight that it reads once, so that what
+counts is to keep the loads going: eight vectors of a row of weights at a time, which gives eight
+sums side by side. Of a digit only the rows of its lit pixels are read, a fifth of 784 x 128
 weights: the whole prediction takes 1.1 microseconds where reading all weights once would take 2.3
-(I2 of `make bench`). The sample itself comes from afar: in parts of 256, of which one arrives
-while another is multiplied; then that part of the next is called for.
+(I2 of `make bench`). The sample itself comes from afar: in parts of 256; after each, the same part
+of the next sample is called for.
 */
 DNI_TARGET static void DNI_NAME(part_of_row)(size_t n, size_t k, const dn_real *a, size_t a_column,
                                              const dn_real *b, size_t b_row, const dn_real *from,
                                              dn_real *c, bool looks) {
-    enum { WIDE = 8 * DNI_LANES };
+    const size_t wide = 8 * DNI_LANES;
     uint64_t own[DNI_FEW_WORDS], *active = looks ? own : NULL;
     if (looks) DNI_NAME(mark)(a, k, active);
-    for (; n >= WIDE; n -= WIDE, b += WIDE, from += WIDE, c += WIDE)
-        DNI_NAME(tile_1x8)(k, active, a, 0, a_column, b, b_row, from, 0, c, 0, DNI_LANES);
-    for (; n >= DNI_LANES; n -= DNI_LANES, b += DNI_LANES, from += DNI_LANES, c += DNI_LANES)
-        DNI_NAME(tile_1x1)(k, active, a, 0, a_column, b, b_row, from, 0, c, 0, DNI_LANES);
+    for (size_t some; n >= DNI_LANES; n -= some, b += some, from += some, c += some) {
+        some = n < wide ? n / DNI_LANES * DNI_LANES : wide;
+        DNI_NAME(rows)(1, some / DNI_LANES, k, active, 1, a, 0, a_column, b, b_row, from, 0, c, 0,
+                       DNI_LANES);
+    }
     if (n == 0) return;
     const unsigned rest = (unsigned)n;
     DNI_VECTOR sum = DNI_LOAD_PART(from, rest);
@@ -2691,21 +2687,21 @@ turns k n numbers; or all is turned round: then the small dZ^T is packed, and th
 result are turned, once per block of k.
 
 In dW = X^T dZ with ten columns, six of 16 lanes are empty, and each number of X serves one vector.
-Turned round, vectors are of neighbouring pixels, and full: 0.55 of the time. (Turning costs a
-seventh, rows of one vector three.)
+Turned round, vectors are of neighbouring pixels, and full: 0.55 of the time. (A turned vector
+counts 8/7; where a row is one vector, that counts 10/7 as it is.)
 */
 DNI_TARGET static bool DNI_NAME(turns)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b) {
-    if (b.column_stride != 1) return k > (k + 255) / 256 * m;
+    if (b.column_stride != 1) return k > (k + 255) / 256 * m; /* blocks of about 256 */
     const size_t as_it_is = (n + DNI_LANES - 1) / DNI_LANES * m; /* vectors of sums */
     const size_t turned = (m + DNI_LANES - 1) / DNI_LANES * n;
     return a.column_stride != 1 && k >= 16 && as_it_is * (n <= DNI_LANES ? 10 : 7) > turned * 8;
 }
 
 /*
-One thread's share of a product: a single row, or in blocks of k. All of them go over one part of c
-before the next, if it stays near, else all parts over a block of b. Only the first block starts
-from `from`; the others add to what the one before has left in c. A sum is a `dn_real` in memory as
-in the register: storing it on its way rounds nothing.
+One thread's share of a product: a single row, or in blocks of k. A part of c that stays near gets
+all blocks before the next part; else all parts get a block before the next block. Only the first
+block starts from `from`; the others add to what the one before has left in c. A sum is a `dn_real`
+in memory as in the register: storing it on its way rounds nothing.
 */
 DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b,
                                        dni_factor from, dn_real *c, size_t c_stride,
@@ -2740,7 +2736,7 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
     const size_t depth = DNI_NAME(depth)(m, n, k, &a, &b, group, looks);
     const bool in_parts = !looks && m > 24 && m * n > DNI_NAME(warm) / 2;
     const bool copies = in_parts && a.column_stride != 1;
-    const size_t width = (DNI_PACKED / depth - DNI_NAME(panel)) / 48 * 48; /* of the copy */
+    const size_t width = (DNI_PACKED / depth - DNI_NAME(panel)) / 48 * 48; /* of a copy */
     const size_t most = looks    ? DNI_WORDS / dni_marks_size(depth) * group
                         : copies ? width
                                  : in_parts && b.column_stride == 1 ? 256 : m;
@@ -2788,17 +2784,17 @@ so that two threads give other last bits than one; after some hundred steps the 
 visibly, and no result can be repeated on another machine. Cutting the output instead costs
 nothing but that each thread reads all of the factor that is not cut.
 
-Each thread gets whole tiles, and one run of neighbouring ones. What is cut is what comes out more
-even: of [40, 1000], 16 and 24 rows, but 31 and 32 vectors of columns. Of the weights [784, 1000]
-rows are a little more even than columns; but then the forward product, which is cut by columns,
-finds half of its weights in the other core's cache: W1 took 1.1 times as long. A product of less
-than 300,000 multiplications, some five microseconds, is finished sooner than two threads have
-agreed about it. Long arrays, in activations and updates, are dealt out in chunks.
+Each thread gets one run of whole eights of rows, or of whole vectors. What is cut is what comes out
+more even: of [40, 1000], 16 and 24 rows, but 31 and 32 vectors of columns. Of the weights [784,
+1000] rows are a little more even than columns; but then the forward product, which is cut by
+columns, finds half of its weights in the other core's cache: W1 took 1.1 times as long. A product
+of less than 300,000 multiplications, some five microseconds, is finished sooner than two threads
+have agreed about it. Long arrays, in activations and updates, are dealt out in chunks.
 
-Threads are OpenMP's: with `-fopenmp` the `#pragma` is obeyed, without it the same loop runs in one
-thread. A product inside another parallel region of the caller's stays in the thread that asks for
-it. `tests/test_threads.sh` lets clang's ThreadSanitizer look for two threads at the same number,
-and puts such a place in to see that it is found.
+Threads are OpenMP's: without `-fopenmp` everything runs in one. A product inside another parallel
+region of the caller's stays in the thread that asks for it. `tests/test_threads.sh` lets clang's
+ThreadSanitizer look for two threads at the same number, and puts such a place in to see that it is
+found.
 */
 DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b,
                                          dni_factor from, dn_real *c, size_t c_stride,
@@ -2819,7 +2815,7 @@ DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_facto
             const size_t first = units * (size_t)thread / count * unit;
             const size_t end = units * ((size_t)thread + 1) / count * unit;
             const size_t size = (end < all ? end : all) - first;
-            if (first >= all || end <= first) continue;
+            if (end <= first) continue;
             const size_t row = by_rows ? first : 0, column = by_rows ? 0 : first;
             DNI_NAME(share)(by_rows ? size : m, by_rows ? n : size, k, dni_from(a, row, 0),
                             dni_from(b, 0, column), dni_from(from, row, column),
@@ -2871,9 +2867,9 @@ static const dni_arithmetic DNI_NAME(arithmetic) = {
 /*
 ### The vocabulary in portable C
 
-A vector of one number. `fma` is exact in every C99 library, if slow where the processor
-has no such instruction. This instance serves three purposes: it runs on every machine; it is what
-the vector instances are compared with, bit by bit; and its functions serve for single numbers.
+A vector of one number. `fma` rounds once in every C99 library, if slow where the processor has no
+such instruction. This instance serves three purposes: it runs on every machine; it is what the
+vector instances are compared with, bit by bit; and its functions serve for single numbers.
 
 Here the whole of the text above is read for the first time; the `#include` below is this file
 itself.
@@ -3065,8 +3061,8 @@ DNI_TARGET static inline void dni_avx2_store_part(dn_real *p, DNI_VECTOR v, unsi
 /*
 ### The vocabulary of NEON
 
-Every 64-bit ARM processor has it. Its own maximum treats NaN in another way than ours,
-so that it is made of a comparison and a choice.
+Every 64-bit ARM processor has it. Its own maximum treats NaN otherwise, so ours is made of a
+comparison and a choice.
 */
 #ifdef DNI_HAS_NEON
 #if DNI_REAL_IS_DOUBLE
@@ -3199,9 +3195,9 @@ static void dni_blas(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c, si
 #endif
 
 /*
-As dn_matrix_multiply. The sums start from zero, where `from` is NULL, from c, where it is that, or
-each row from the same one, as of biases. It is worth looking for zeroes where a holds pixels;
-`marks` are those of the rows of a, if they are known.
+As dn_matrix_multiply. The sums start from zero if `from` is NULL, from c if it is c's, else each
+row from this one row, as of biases. It is worth looking for zeroes where a holds pixels; `marks`
+are those of the rows of a, if they are known.
 */
 static void dni_multiply(dn_product which, const dn_matrix *a, const dn_matrix *b,
                          const dn_matrix *c, const dn_real *from, bool look_for_zeroes,
@@ -3242,15 +3238,15 @@ DN_API void dn_matrix_multiply(dn_product which, dn_matrix a, dn_matrix b, dn_ma
 /*
 ### Rows for threads
 
-A product of 64 rows and 10 columns is too little for two threads to meet for. A batch of 64 rows on
-its way through a whole net is not: the rows do not depend on each other, so that a thread can take
-its rows through all layers, forward and back, and meet the others once. Only the gradients of the
-weights are sums over all rows, and are cut as above. Two threads that met at every product and
-activation trained 784-128-10 in 0.86 of the time of one; in this way they need 0.71.
+[64, 128] times [128, 10] is too little for two threads to meet for. A batch of 64 rows on its way
+through a whole net is not: the rows do not depend on each other, so that a thread can take its rows
+through all layers, forward and back, and meet the others once. Only the gradients are sums over all
+rows; those of the weights are cut as above. Two threads that met at every product and activation
+trained 784-128-10 in 0.86 of the time of one; in this way they need 0.71.
 
-The rows are dealt out in whole tiles of 8. If one thread would get many more than its share (of a
-batch of 40, two threads would get 16 and 24), the batch stays with one thread, and its products are
-cut one by one. So it does where a BLAS multiplies, which has threads of its own.
+The rows are dealt out in eights. If one thread would get many more than its share (of a batch of
+40, two threads would get 16 and 24), the batch stays with one thread, and its products are cut one
+by one. So it does where a BLAS multiplies, which has threads of its own.
 */
 /* In how many threads to work on so many rows, with so many multiplications each. */
 static int dni_threads_for_rows(size_t rows, size_t multiplications) {
@@ -3297,8 +3293,8 @@ static double dni_log_double(double x) { return dni_arithmetic_of_this_machine()
 static dn_real dni_log(dn_real x) { return (dn_real)dni_log_double((double)x); }
 
 /*
-log(1 + x), accurate for small x too: what was lost when u = 1 + x was rounded, x - (u - 1),
-is exact, and log(u + lost) = log(u) + lost / u nearly.
+log(1 + x), accurate for small x too: what was lost when u = 1 + x was rounded, x - (u - 1), can be
+computed exactly, and log(u + lost) = log(u) + lost / u nearly.
 */
 static dn_real dni_log1p(dn_real x) {
     const double u = 1 + (double)x;
