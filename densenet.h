@@ -470,7 +470,7 @@ if (net.error.status) fprintf(stderr, "%s\n", net.error.message);
 | `DN_LEAKY_RELU` | z where z > 0, else 0.01 z | 1 where a > 0, else 0.01 |
 | `DN_SIGMOID` | 1 / (1 + exp(-z)) | a (1 - a) |
 | `DN_TANH` | tanh(z) | 1 - a^2 |
-| `DN_SOFTMAX` | exp(z_j) / sum_k exp(z_k), over a row | chapter 5; last layer only |
+| `DN_SOFTMAX` | exp(z_j) / sum_k exp(z_k), over a row | chapter 5; of the last layer |
 | `DN_CUSTOM` | the user's | the user's |
 
 In the program this table is the list below: name, text, value and derivative of each,
@@ -620,16 +620,17 @@ typedef enum dn_loss {
     DN_LOSS_DEFAULT,         /* by the last activation: softmax: cross-entropy; sigmoid:
                                 binary cross-entropy; otherwise mean squared error */
     DN_CROSS_ENTROPY,        /* -sum_j y_j log p_j */
-    DN_BINARY_CROSS_ENTROPY, /* -sum_j y_j log p_j + (1 - y_j) log(1 - p_j) */
+    DN_BINARY_CROSS_ENTROPY, /* -sum_j (y_j log p_j + (1 - y_j) log(1 - p_j)) */
     DN_MEAN_SQUARED_ERROR    /* 1/2 sum_j (p_j - y_j)^2 */
 } dn_loss;
 
 /*
 #### The net
 
-The caller owns the struct and frees what is in it with `dn_net_free`, which is harmless
-on a zeroed struct. All fields may be read. Of a trained net it is `loss`, `normalization`,
-`mean` and `deviation` that tell how its inputs and outputs are meant; they are saved with it.
+The caller owns the struct and frees what is in it with `dn_net_free`, which is harmless on a zeroed
+struct. All fields may be read. Of a trained net it is `loss`, `normalization`, `mean` and
+`deviation` that tell how its inputs and outputs are meant; they are saved with it. To normalise
+other data alike, copy the last three into their `dn_dataset`.
 */
 typedef struct dn_net {
     size_t inputs, outputs;      /* outputs: of the last layer so far */
@@ -985,9 +986,9 @@ typedef struct dn_training {
 } dn_training;
 
 /*
-Trains the net, which must have a layer at least and as many inputs as the data have
-features. `validation` may be NULL. The optimizer's state lives for this call; to go on
-with it later, use a trainer and its checkpoints. On `DN_ERROR_DIVERGED` the error says in
+Trains the net, which must have a layer at least and as many inputs as the data have features.
+`validation` may be NULL, and `how`, for the defaults. The optimizer's state lives for this call; to
+go on with it later, use a trainer and its checkpoints. On `DN_ERROR_DIVERGED` the error says in
 which epoch and layer the first NaN or infinity stood.
 */
 DN_API dn_status dn_train(dn_net *net, const dn_dataset *train, const dn_dataset *validation,
@@ -1087,10 +1088,10 @@ the new. Loading changes the net only when all went well.
 */
 
 /*
-A remark that travels with the net, into its file and out of it: the names of the
-classes, where the data came from. Key and value are UTF-8; a second value for a key
-replaces the first, NULL removes it. Fails like the building calls, into net->error:
-when the key is one of the library's own (see chapter 13) or a text is no UTF-8.
+A remark that travels with the net, into its file and out of it: the names of the classes, where the
+data came from. Key and value are UTF-8; a second value for a key replaces the first, NULL removes
+it. Fails like the building calls, into net->error: when the key is one of the library's own
+(`classes`, `loss`, `seed` ...: `dni_own_keys`) or a text is no UTF-8.
 */
 DN_API void dn_net_note(dn_net *net, const char *key, const char *value);
 /* The value, or NULL. It is the net's; valid until the notes change. */
@@ -1156,10 +1157,9 @@ if (resume) dn_trainer_load(&trainer, "run.checkpoint", &error);
 while (dn_trainer_epoch(&trainer)) dn_trainer_save(&trainer, "run.checkpoint", &error);
 ```
 
-The file is a model file with more tensors in it: `dn_net_load` reads the net from it.
-Everything is checked before the trainer is changed: the checksum, the net, and that
-`how` and the numbers of samples are the same as then. Only `epochs` may differ; a
-training that was done can so be extended.
+The file is a model file with more tensors in it: `dn_net_load` reads the net from it. Everything is
+checked before the trainer is changed: the checksum, the net, and that `how` and the data are the
+same as then. Only `epochs` may differ; a training that was done can so be extended.
 */
 #ifndef DN_NO_STDIO
 DN_API dn_status dn_trainer_save(const dn_trainer *trainer, const char *name, dn_error *error);
@@ -1364,9 +1364,12 @@ rounding, and C99 provides it on every machine:
 
 $$ \operatorname{fma}(a, b, c) = \operatorname{round}(a \cdot b + c) $$
 
-`tests/determinism` compiles with and without contraction and compares the
-trained parameters bit by bit.
+`tests/determinism` compiles with and without contraction and compares the trained parameters bit by
+bit. With `-ffast-math` the habits are in vain, and no NaN is found.
 */
+#ifdef __FAST_MATH__
+#error "densenet.h: compile its implementation without -ffast-math (-Ofast)"
+#endif
 #define DNI_IS_float 0
 #define DNI_IS_double 1
 #define DNI_JOIN_EXPANDED(a, b) a##b
@@ -1490,7 +1493,7 @@ DN_API void dn_random_permutation(dn_random *random, size_t count, uint32_t *ord
 }
 
 /*
-*How we know that it is right:* `tests/test_random.c` compares with numbers of the
+*How we know:* `tests/test_random.c` compares with numbers of the
 published generator, computed by an independent program, and tests the moments of
 the normal numbers and the uniformity of the permutations.
 */
@@ -2201,9 +2204,8 @@ shape reads least:
 | AVX2: 8 floats | 16 | 4 x 3 | 12 / 7 |
 | NEON: 4 floats | 32 | 6 x 4 | 24 / 10 |
 
-With 4 x 4 a Xeon is slower by a tenth. For fewer columns and for the rows that remain there are
-smaller tiles. Four sums are too few, and eight just enough if none is ever late: one vector has
-tiles of 8 rows, two of 6.
+For fewer columns and for the rows that remain there are smaller tiles. Four sums are too few, and
+eight just enough if none is ever late: one vector has tiles of 8 rows, two of 6.
 
 Each element still sums over k in ascending order: the tile changes what is done at the
 same time, not the order within an element.
@@ -2746,24 +2748,17 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
         const size_t row = (stays ? step / passes : step % parts) * most;
         const size_t start = (stays ? step % passes : step / parts) * depth;
         const size_t rows = m - row < most ? m - row : most;
-        DNI_NAME(block) block;
-        block.k = k - start < depth ? k - start : depth;
-        block.a = dni_from(a, row, start);
-        block.packed = packed;
+        DNI_NAME(block) block = {
+            k - start < depth ? k - start : depth, dni_from(a, row, start), dni_from(b, start, 0),
+            dni_from(start == 0 ? from : sums, row, 0), c + row * sums.row_stride, sums.row_stride,
+            sums.column_stride, k - start < depth + DNI_LANES, packed, group,
+            looks ? active : NULL};
         if (copies) {
             DNI_NAME(pack)(block.k, rows, width, dni_turned(block.a), packed);
             block.a.data = packed;
             block.a.column_stride = width;
             block.packed += depth * width;
         }
-        block.b = dni_from(b, start, 0);
-        block.c = c + row * sums.row_stride;
-        block.c_row = sums.row_stride;
-        block.c_column = sums.column_stride;
-        block.from = dni_from(start == 0 ? from : sums, row, 0);
-        block.at_end = k - start < block.k + DNI_LANES;
-        block.group = group;
-        block.active = looks ? active : NULL;
         if (looks && a.column_stride == 1)
             DNI_NAME(active_in_rows)(rows, block.k, block.a, group, active);
         else if (looks)
@@ -2778,11 +2773,10 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
 The elements of c do not depend on each other: its rows or its columns are dealt out to the
 threads. No sum is split, so that the number of threads changes no bit.
 
-The usual way to use several cores in training is another: each takes a part of the batch, and
-the gradients are added at the end. That sum is in the order in which the batch was cut,
-so that two threads give other last bits than one; after some hundred steps the weights differ
-visibly, and no result can be repeated on another machine. Cutting the output instead costs
-nothing but that each thread reads all of the factor that is not cut.
+The usual way to use several cores in training is another: each takes a part of the batch, and the
+gradients are added at the end. That sum is in the order in which the batch was cut, so that two
+threads give other last bits than one, and after some hundred steps visibly other weights. Cutting
+the output instead costs nothing but that each thread reads all of the factor that is not cut.
 
 Each thread gets one run of whole eights of rows, or of whole vectors. What is cut is what comes out
 more even: of [40, 1000], 16 and 24 rows, but 31 and 32 vectors of columns. Of the weights [784,
@@ -3316,7 +3310,7 @@ static double dni_cos_double(double x) {
 }
 
 /*
-*How we know that it is right:* `tests/test_arithmetic.c` compares exponential, logarithm,
+*How we know:* `tests/test_arithmetic.c` compares exponential, logarithm,
 sigmoid and tanh with a reference of higher precision, over all exponents; `tests/test_product.c`
 compares the product with the three naive lines, bit by bit, for all small sizes, on every
 instruction set of the machine.
@@ -3475,7 +3469,8 @@ no complaint.
 */
 static bool dni_dense_is_valid(dn_net *net, const dn_dense *dense) {
     const char *reason = NULL;
-    if (dense->outputs == 0) reason = "a dense layer needs at least one output";
+    if (net->outputs == 0) reason = "dn_net_init comes before the layers";
+    else if (dense->outputs == 0) reason = "a dense layer needs at least one output";
     else if ((unsigned)dense->activation >= DN_ACTIVATION_COUNT) reason = "unknown activation";
     else if (dense->activation == DN_CUSTOM &&
              (dense->custom == NULL || dense->custom->value == NULL ||
@@ -3907,7 +3902,7 @@ static void dni_activate_backward(const dn_layer *layer, const dn_real *z, const
 }
 
 /*
-*How we know that it is right:* `tests/test_layers.c` compares each activation with
+*How we know:* `tests/test_layers.c` compares each activation with
 its definition in double precision, out to z = +-1e4; `tests/test_gradients.c`
 compares each derivative with central differences.
 */
@@ -4232,7 +4227,7 @@ DN_API dn_status dn_loss_check(const dn_net *net, dn_loss loss, dn_error *error)
 }
 
 /*
-*How we know that it is right:* `tests/test_losses.c` compares each pair with the
+*How we know:* `tests/test_losses.c` compares each pair with the
 definition, and at z = +-1e4 with the limits; `tests/test_gradients.c` compares the
 gradients with central differences.
 */
@@ -5309,7 +5304,7 @@ simple rule. Each of the two is rounded up to whole cache lines (chapter 6).
 Dropout layers are passed over: they were made so that in inference there is nothing to do
 (chapter 3). The last dense layer writes straight to the caller's `outputs`.
 
-*How we know that it is right:* `tests/test_evaluation.c` predicts 700 samples at once and one by
+*How we know:* `tests/test_evaluation.c` predicts 700 samples at once and one by
 one and compares the bits; it counts the allocations of `dn_predict` with the caller's buffer,
 which are none, looks whether a byte behind that buffer has changed, and lets four threads
 share a net.
@@ -5711,7 +5706,7 @@ bytes become numbers, so that here nothing can be forgotten. The samples first .
 are a view of the data set, hence neither copied nor asked for labels, and row r of the outputs
 belongs to sample first + r.
 
-*How we know that it is right:* `tests/test_evaluation.c` compares samples 250 .. 549 of a data
+*How we know:* `tests/test_evaluation.c` compares samples 250 .. 549 of a data
 set with the same rows of `dn_predict`, bit for bit, and asks for samples behind the end, which
 is an error.
 */
@@ -5838,7 +5833,7 @@ DN_API dn_status dn_mistakes(const dn_net *net, const dn_dataset *data, dn_mista
 }
 
 /*
-*How we know that it is right:* `tests/test_evaluation.c` has seven samples with accuracy, confusion
+*How we know:* `tests/test_evaluation.c` has seven samples with accuracy, confusion
 matrix and mistakes counted by hand, with several outputs and with one. On 700 samples the three
 must agree: the sum of the diagonal is the number of correct samples, and the list has
 all the others. The loss equals that of one forward pass over all 700, bit for bit.
@@ -5900,7 +5895,9 @@ That is 4.7 MB, against 47 MB for the pictures of MNIST as bytes. What zero stan
 | `patience` | no early stopping |
 */
 static dn_training dni_with_defaults(const dn_training *how) {
-    dn_training full = *how;
+    dn_training full;
+    memset(&full, 0, sizeof full);
+    if (how != NULL) full = *how;
     if (full.epochs == 0) full.epochs = 10;
     if (full.batch == 0) full.batch = 32;
     if (full.optimizer.kind == DN_OPTIMIZER_DEFAULT)
@@ -6017,7 +6014,7 @@ With n samples in batches of B there are ceil(n / B) steps in an epoch, in whole
 
 A trainer whose preparation failed owns nothing and is finished; to free it is harmless.
 
-*How we know that it is right:* `tests/test_training.c` provokes refusals and reads their messages,
+*How we know:* `tests/test_training.c` provokes refusals and reads their messages,
 counts allocations while six epochs are trained (none), and finds at the end that all is given
 back.
 */
@@ -6128,7 +6125,7 @@ The plateau remembers one number, the accuracy of the epoch before. It starts at
 first epoch cannot be worse than it. An equal accuracy is no reason to slow down; nor does the
 best so far count: after 0.95, 0.90, 0.92 the rate has fallen once, since 0.92 is above 0.90.
 
-*How we know that it is right:* `tests/test_training.c` computes the rates of step and cosine
+*How we know:* `tests/test_training.c` computes the rates of step and cosine
 anew, and follows the plateau through a training in which accuracies fall, rise and stay.
 */
 static void dni_plateau(dn_trainer *trainer, double accuracy) {
@@ -6171,7 +6168,7 @@ that came from above. Who wants to see how the training goes on from there sets
 `ignore_divergence`. Where patience has kept the best parameters, the net goes back to them also
 after a divergence.
 
-*How we know that it is right:* `tests/test_training.c` puts NaN and infinity into chosen layers
+*How we know:* `tests/test_training.c` puts NaN and infinity into chosen layers
 and into a sample and reads which place the message names; it also lets the very last step
 overflow, after which there is no loss to tell.
 */
@@ -6253,7 +6250,7 @@ set, the *test set*, that was used for nothing else.
 | validation | 6,000 | when to stop, the plateau, every choice of settings |
 | test | 10,000 | one number, at the end |
 
-*How we know that it is right:* `tests/test_training.c` stops with a patience of 7, looks that the
+*How we know:* `tests/test_training.c` stops with a patience of 7, looks that the
 best epoch was seven epochs ago, and evaluates the net again: it has the lowest loss of the
 history, bit for bit.
 */
@@ -6360,7 +6357,7 @@ the middle of an epoch: it makes the same order and disturbs nothing.
 | batches with dropout | s | moves on |
 | resumed in the middle, order drawn again | s | stays |
 
-*How we know that it is right:* `tests/test_training.c` finds every sample once in each epoch, in
+*How we know:* `tests/test_training.c` finds every sample once in each epoch, in
 another order each time, and the same bits for the same seed.
 */
 static void dni_epoch_order(dn_trainer *trainer) {
@@ -6379,7 +6376,7 @@ which the gradient is never written down; everything else goes by the gradient v
 weight decay and shrinking count as everything else. The learning rate is that of the schedule, put
 into a copy of the optimizer.
 
-*How we know that it is right:* `tests/test_training.c` writes three epochs out by hand, from
+*How we know:* `tests/test_training.c` writes three epochs out by hand, from
 `dn_forward`, `dn_backward` and `dn_optimizer_step`, and compares the parameters: the same bits with
 ten optimizers, and a difference below 2e-6 on the short way, which rounds once less.
 */
@@ -6464,7 +6461,7 @@ A loop that is left early keeps the parameters as they are, the last ones, not t
 going back to the best is what the end of a training does. `dn_trainer_epoch` after some steps
 finishes the epoch that is running; and between two calls the trainer can be saved (chapter 14).
 
-*How we know that it is right:* `tests/test_training.c` trains in one call, by epochs and by steps:
+*How we know:* `tests/test_training.c` trains in one call, by epochs and by steps:
 three times the same history and the same parameters, bit for bit.
 */
 DN_API bool dn_trainer_epoch(dn_trainer *trainer) {
@@ -6552,7 +6549,7 @@ DN_API dn_status dn_history_save(const dn_history *history, const char *name,
 #endif
 
 /*
-*How we know that it is right:* `tests/test_training.c` compares a log with the expected text, in a
+*How we know:* `tests/test_training.c` compares a log with the expected text, in a
 country of decimal commas where one is installed. Of the whole chapter it asks what no part can
 show alone, that nets learn: XOR with a hundred seeds and three kinds of nets, all of
 which must converge, and 32 random samples, which must be learned by heart.
@@ -6718,11 +6715,10 @@ static dn_status dni_read_all(const dn_reader *reader, size_t expected, dni_exte
 }
 
 /*
-MNIST is found under four names. The files were published packed, as
-`train-images-idx3-ubyte.gz`; unpacking removes the `.gz`; and some programs replaced the
-`-` before `idx` by a dot. Whoever asks for one of the four means the data, so the others
-are tried when the one is missing. Whether the bytes are packed is decided by the bytes,
-never by the name: browsers unpack a file and keep its `.gz`.
+MNIST is found under four names. The files were published packed, as `train-images-idx3-ubyte.gz`;
+unpacking removes the `.gz`; and some programs replaced the `-` before `idx` by a dot. Whoever asks
+for one means the data, so the others are tried when it is missing. Whether the bytes are packed is
+decided by the bytes, never by the name: browsers unpack a file and keep its `.gz`.
 
 | n | form | of `train-images-idx3-ubyte` |
 |---|---|---|
@@ -6798,7 +6794,7 @@ static dn_status dni_file_open(const char *name, char *opened, FILE **file, dn_e
 #endif
 
 /*
-*How we know that it is right:* `tests/test_idx.c` reads every kind of file through
+*How we know:* `tests/test_idx.c` reads every kind of file through
 readers that deliver all at once, end at each byte, fail at each byte, never end, or
 return more than they were asked for; it asks for each of the four names while only one
 of them exists. A counting allocator checks that nothing is lost, and that no request
@@ -7021,17 +7017,15 @@ static int dni_huffman_decode(const dni_huffman *code, dni_bits *bits) {
 /*
 ### Inflate: the output
 
-What is unpacked goes straight into the block in which the data will live; that block is
-also the memory into which matches point back, up to 32 KiB. (A decoder that hands its output
-on piece by piece has to keep these 32 KiB beside it.) How large must it be? The last four bytes
-of a gzip file state the unpacked size (modulo 2^32). They are a hint and no more: the
-first block has at most 16 times the size of the packed data (pictures of digits shrink
-to a fifth), and if really more comes out, it is doubled. Deflate cannot exceed a ratio of
-1032, 258 bytes from 2 bits; but a small file can still unpack to gigabytes of zeroes.
-Whenever the block is full, the extent function is asked about what stands in it, so that
-unpacking stops one block after the data has become longer than its own header says. With
-P packed bytes, U bytes unpacked so far, and H what the header says, no request is larger
-than
+What is unpacked goes straight into the block in which the data will live; that block is also the
+memory into which matches point back, up to 32 KiB. How large must it be? The last four bytes of a
+gzip file state the unpacked size (modulo 2^32). They are a hint and no more: the first block has at
+most 16 times the size of the packed data (pictures of digits shrink to a fifth), and if really more
+comes out, it is doubled. Deflate cannot exceed a ratio of 1032, 258 bytes from 2 bits; but a small
+file can still unpack to gigabytes of zeroes. Whenever the block is full, the extent function is
+asked about what stands in it, so that unpacking stops one block after the data has become longer
+than its own header says. With P packed bytes, U bytes unpacked so far, and H what the header says,
+no request is larger than
 
 $$ \max \bigl( 16 P, \; \min(2 U, H) \bigr) + \text{one block} $$
 
@@ -7562,7 +7556,7 @@ static dn_status dni_gzip_unpack(dni_content *content, dni_extent extent, dn_err
 }
 
 /*
-*How we know that it is right:* `tests/test_gzip.c` holds small streams, written by hand
+*How we know:* `tests/test_gzip.c` holds small streams, written by hand
 bit by bit, for each kind of block and for each error; it cuts and damages a file at every
 byte, unpacks what the system's gzip packed at each of its levels (a few megabytes, some of
 them incompressible) and compares. `tests/fuzz/fuzz_idx.c` is a target for libFuzzer.
@@ -7869,7 +7863,7 @@ DN_API dn_status dn_idx_load(dn_idx *array, const char *name, dn_error *error) {
 #endif
 
 /*
-*How we know that it is right:* `tests/test_idx.c` reads arrays of every type and of rank
+*How we know:* `tests/test_idx.c` reads arrays of every type and of rank
 0 to 8, compares each element, and reads each file cut at every byte. Headers that lie
 (sizes whose product overflows, 2^31 x 2^31 pictures, a rank of 255) must fail without one
 allocation larger than what was really delivered.
@@ -8279,7 +8273,7 @@ DN_API dn_status dn_dataset_one_hot(const dn_dataset *data, dn_dataset *view, dn
 }
 
 /*
-*How we know that it is right:* `tests/test_data.c` loads real and made-up pictures, labels of
+*How we know:* `tests/test_data.c` loads real and made-up pictures, labels of
 every integer type, each pair of files that does not fit; splits, splits of splits and splits
 in place are checked to hold every sample exactly once; each allocation of each function
 is made to fail in turn.
@@ -8294,9 +8288,9 @@ $$ \mu = \frac{1}{n} \sum_i x_i, \qquad \sigma = \sqrt{\frac{1}{n} \sum_i (x_i -
 The numbers are those of a picture (per sample) or those of a feature over all samples (per
 feature). What never varies has deviation 0; it is divided by 1 instead, and becomes 0.
 
-Per feature, mean and deviation are found on the training set and used for the others as well.
-To normalise validation samples by their own mean would be to tell the net something about
-them, and to give it different numbers for the same picture:
+Per feature, mean and deviation are found on the training set and used for the others. Validation
+samples normalised by their own mean would tell the net something about them, and be other numbers
+for the same picture:
 
 ```c
 dn_dataset train = {0}, validation = {0};
@@ -8579,7 +8573,7 @@ DN_API void dn_dataset_gather(const dn_dataset *data, const uint32_t *samples, s
 }
 
 /*
-*How we know that it is right:* `tests/test_data.c` compares every normalisation, of bytes
+*How we know:* `tests/test_data.c` compares every normalisation, of bytes
 and of values, with the formulas computed in another way in long double, checks that x / 255
 is the correctly rounded quotient for all 256 bytes, that a constant picture gives zeroes, and
 that views, orders and lists of samples pick the rows that they should.
@@ -8756,7 +8750,7 @@ By hand, with the fields of each number written out:
 F16 has more digits, BF16 the range of a float. All numbers of both are floats, so that
 a net in either is loaded without a rounding; its file is half as long.
 
-*How we know that it is right:* `tests/test_files.c` reads one, minus two, the largest,
+*How we know:* `tests/test_files.c` reads one, minus two, the largest,
 the smallest and an infinite F16, some BF16 and an F64, written down as bytes;
 `tests/test_files_torch.py` reads whole nets in all four types.
 
@@ -8896,7 +8890,7 @@ static bool dni_parse_count(const char **text, uint64_t *count) {
 }
 
 /*
-*How we know that it is right:* 200,000 floats of random bits go through text and come back,
+*How we know:* 200,000 floats of random bits go through text and come back,
 and so do 200,000 doubles of 17 digits; a file is written and read with a `printf` that
 writes decimal commas.
 
@@ -9268,7 +9262,7 @@ static bool dni_json_skip(dni_json *json, int depth) {
 }
 
 /*
-*How we know that it is right:* forty headers of `tests/test_files.c` are wrong in one place
+*How we know:* forty headers of `tests/test_files.c` are wrong in one place
 each, and the message must name the place and what was expected. `tests/test_files_hub.sh`
 lets another parser read what the library writes.
 
@@ -9468,8 +9462,7 @@ static bool dni_read_tensor(dni_json *json, dni_tensor *tensor) {
 The header is one object, and its first byte the opening brace: the format says so, so
 that the kind of file can be seen without parsing. Behind the closing brace there is only
 padding.
-*/
-/*
+
 Of all JSON, this is what a header may be; blanks may stand between any two of its parts,
 but not before the first brace:
 
@@ -9594,8 +9587,7 @@ And for all of them together.
 | start > reached | a hole of bytes that nobody would look at |
 | start < reached | two tensors share bytes |
 | reached < data_size at the end | bytes behind the last tensor |
-*/
-/*
+
 Why no holes? A hole is bytes that no tensor names. A loader would not look at them, and
 neither would a person who prints the tensors: but they travel with the file, and another
 program may read them. A file could be a model for one reader and an archive or a
@@ -9729,7 +9721,7 @@ static const dni_tensor *dni_find_tensor(const dni_model_file *file, const char 
 }
 
 /*
-*How we know that it is right:* `tests/test_files.c` damages a file in every way of the
+*How we know:* `tests/test_files.c` damages a file in every way of the
 list above and some more, cuts it off at every byte, replaces every byte of its header,
 and checks that each refusal says why. `tests/fuzz/fuzz_safetensors.c` invents files by the
 million, guided by which branches they reach, under the sanitizers for memory and
@@ -9936,7 +9928,7 @@ static dn_status dni_plan_from_text(dn_net *plan, const char *text, const char *
 }
 
 /*
-*How we know that it is right:* `tests/test_files.c` writes a net of all kinds of layers
+*How we know:* `tests/test_files.c` writes a net of all kinds of layers
 and gets the same back, the probability of dropout to the last bit, and gives fourteen
 lines that make no sense.
 
@@ -10064,7 +10056,7 @@ static dn_status dni_plan_from_shapes(dn_net *plan, const char *name, const dn_l
 }
 
 /*
-*How we know that it is right:* files of fourteen layers, of a prefix, of two prefixes, of
+*How we know:* files of fourteen layers, of a prefix, of two prefixes, of
 numbers that occur twice, without a bias, without a weight, with a tensor too many.
 
 ### Filling in the numbers
@@ -10186,7 +10178,7 @@ static dn_status dni_match(const dni_model_file *file, const dn_net *plan, const
 }
 
 /*
-*How we know that it is right:* a file of the numbers 1, 2, 3 ... is loaded, and the parameters
+*How we know:* a file of the numbers 1, 2, 3 ... is loaded, and the parameters
 must be them in the transposed order; in `tests/test_files_torch.py` the outputs of whole
 nets agree to a millionth, in both directions.
 
@@ -10229,8 +10221,8 @@ so on, in one block.
     notes:  d a t a 0 M N I S T 0 n a m e s 0 z e r o , o n e 0
             key       value       key         value
 
-Few notes are ever kept, and they are only looked up by people's programs, so that a search
-from the beginning is good enough, and one block is easy to copy and to free.
+Notes are few: a search from the beginning is good enough, and one block is easy to copy and to
+free.
 */
 static const char *dni_find_note(const dn_net *net, const char *key) {
     for (const char *at = net->notes; at != NULL && at < net->notes + net->notes_size;) {
@@ -11090,13 +11082,12 @@ DN_API dn_status dn_net_save(const dn_net *net, const char *name, dn_error *erro
 #endif
 
 /*
-*How we know that it is right:* `tests/test_files.c` saves over an old file with the size
+*How we know:* `tests/test_files.c` saves over an old file with the size
 of files limited to each number of bytes in turn, so that every single write fails once,
 and finds the old file whole each time and no other beside it. `tests/test_files_torch.py`
 loads our files in PyTorch, and PyTorch's files here, and compares the outputs of the two
 nets; `tests/test_files_hub.sh` asks an independent program to judge our headers.
-*/
-/*
+
 ## 14. Checkpoints
 
 A training of hours must survive a power cut, and going on must be more than starting
@@ -11129,14 +11120,32 @@ To go on with another learning rate, another batch, other data would be another
 training. Therefore the settings stand in the metadata in words, and are compared, word
 for word, with those of the trainer that wants to go on:
 
-    samples 60000, validation 10000, batch 128, loss cross_entropy, optimizer adam, ...
+    samples 60000 (sum 5be0cd19), validation 0, batch 128, loss cross_entropy, optimizer adam, ...
 
-The number of epochs is not among them: it may grow. The data themselves are not
-compared, only how many samples there are.
+The number of epochs is not among them: it may grow. The sum is over the first sample, normalised,
+and the labels of all (or their first targets): another file, another split, another normalisation
+have another.
 
 The text is made by the writer and made again by the reader; nothing parses it. Numbers are
 their shortest decimals, which differ when the numbers do.
 */
+static void dni_data_setting(dni_text *text, const char *name, const dn_dataset *data,
+                             dn_real *first) {
+    const uint64_t prime = UINT64_C(0x100000001b3); /* of Fowler, Noll and Vo (1991) */
+    uint64_t sum = 1;
+    dni_text_add(text, "%s %zu", name, data != NULL ? data->count : 0);
+    if (data == NULL) return;
+    dn_dataset_gather(data, NULL, 0, 1, first);
+    for (size_t i = 0; i < data->features; i++) sum = (sum ^ dni_real_bits(first[i])) * prime;
+    for (size_t s = 0; s < data->count; s++) {
+        const size_t row = dni_row_of(data, s);
+        sum ^= data->labels != NULL ? (uint64_t)data->labels[row]
+                                    : dni_real_bits(data->targets[row * data->outputs]);
+        sum *= prime;
+    }
+    dni_text_add(text, " (sum %08lx)", (unsigned long)(sum >> 32));
+}
+
 static void dni_setting(dni_text *text, const char *name, dn_real value) {
     char number[40];
     dni_text_add(text, ", %s %s", name, dni_number_text(value, number));
@@ -11148,10 +11157,10 @@ static void dni_training_text(dni_text *text, const dn_trainer *trainer) {
     static const char *const schedules[] = {"constant", "step", "cosine", "plateau"};
     const dn_training *how = &trainer->how;
     const dn_optimizer *optimizer = &how->optimizer;
-    dni_text_add(text, "samples %zu, validation %zu, batch %zu, loss %s, optimizer %s",
-                 trainer->train->count,
-                 trainer->validation != NULL ? trainer->validation->count : 0,
-                 how->batch, dni_loss_names[trainer->net->loss], optimizers[optimizer->kind]);
+    dni_data_setting(text, "samples", trainer->train, trainer->inputs);
+    dni_data_setting(text, ", validation", trainer->validation, trainer->inputs);
+    dni_text_add(text, ", batch %zu, loss %s, optimizer %s", how->batch,
+                 dni_loss_names[trainer->net->loss], optimizers[optimizer->kind]);
     dni_setting(text, "learning_rate", optimizer->learning_rate);
     dni_setting(text, "momentum", optimizer->momentum);
     dni_setting(text, "square_decay", optimizer->square_decay);
@@ -11190,10 +11199,7 @@ static char *dni_words(const dn_trainer *trainer, bool of_training) {
 /*
 When two texts differ, the message shows the first item in which they do: `'learning_rate
 0.001' there, 'learning_rate 0.01' here`. Items are separated by a comma, and the loop
-remembers where the last item began that was reached with all characters alike:
-
-    stored:  samples 60000, batch 128, learning_rate 0.001, momentum 0
-    own:     samples 60000, batch 128, learning_rate 0.01, momentum 0
+remembers where the last item began that was reached with all characters alike.
 */
 static dn_status dni_compare_words(const char *name, const char *what, const char *stored,
                                    const char *own, dn_error *error) {
@@ -11637,7 +11643,7 @@ DN_API dn_status dn_trainer_load(dn_trainer *trainer, const char *name, dn_error
 #endif
 
 /*
-*How we know that it is right:* `tests/test_files.c` interrupts trainings after every
+*How we know:* `tests/test_files.c` interrupts trainings after every
 single batch and goes on with a new trainer, for every optimizer and schedule, with
 dropout and early stopping, and compares all bits with those of the training that was
 left alone. `tests/test_files_kill.sh` does it with `kill -9` at random moments.
@@ -11694,14 +11700,12 @@ The two forms differ in the types of the tables and in the loops:
 | the same bits on every machine | no | yes |
 
 The scratch is for the outputs of hidden layers.
-*/
-/*
+
 ### Writing text
 
-All text leaves through `dni_export_text`, a `printf` to the caller's writer. The first
-failed write is remembered and nothing is written after it, so that the functions below
-need not test each call: like the JSON parser of chapter 13, they run to their end and
-the status is asked for once.
+All text leaves through `dni_export_text`, a `printf` to the caller's writer. The first failed write
+is remembered and nothing is written after it, so that the functions below need not test each call:
+they run to their end and the status is asked for once.
 
 The writer is a function and a pointer, so that the target may be a file, a buffer or
 a serial line. A whole program that trains nothing and exports a loaded net:
@@ -11864,7 +11868,7 @@ static double dni_folded_bias(const dni_export *out, const dn_layer *layer, bool
 }
 
 /*
-*How we know that it is right:* `tests/export/nets.c` trains small nets on each of the four
+*How we know:* `tests/export/nets.c` trains small nets on each of the four
 normalisations and exports them; `tests/test_export.sh` compiles the files and runs their
 self-tests. The answers in a float file come from the library, which normalises the sample
 and folds nothing.
@@ -12157,7 +12161,7 @@ static void dni_int8_scores(const dni_int8_net *net, const uint8_t *pixels, int3
 }
 
 /*
-*How we know that it is right:* `tests/test_export.sh` runs the self-test of every small net
+*How we know:* `tests/test_export.sh` runs the self-test of every small net
 in 8 bits: each score must be the one of this simulation to the last bit, with gcc, clang
 and tcc, as far as they are there. It also counts the right answers on 10,000 images on an
 emulated big-endian s390x or on aarch64, if the tools are there; the count must be the same.
@@ -12470,7 +12474,7 @@ static dn_status dni_int8_quantize(const dni_export *out, dni_int8_net *net, siz
 }
 
 /*
-*How we know that it is right:* on MNIST and Fashion-MNIST `tests/test_export.sh` trains a
+*How we know:* on MNIST and Fashion-MNIST `tests/test_export.sh` trains a
 net 784-128-10 for three epochs, exports it in both forms, and counts right answers on the
 10,000 test images. One run gave, on x86-64:
 
@@ -12658,7 +12662,7 @@ static void dni_export_selftest_main(dni_export *out, size_t count, const char *
 }
 
 /*
-*How we know that it is right:* `tests/test_export.sh` adds a million to the first bias of
+*How we know:* `tests/test_export.sh` adds a million to the first bias of
 a table in one exported file; its self-test must then fail.
 
 ### The float form
@@ -12921,7 +12925,7 @@ static dn_status dni_export_as_float(dni_export *out, size_t dense_layers, size_
 }
 
 /*
-*How we know that it is right:* `tests/test_export.sh` compiles 80 small float files, of five
+*How we know:* `tests/test_export.sh` compiles 80 small float files, of five
 activations, one to four layers and four normalisations, with `-ffreestanding -Werror` and
 runs their self-tests; and the float file of a net trained on MNIST must be right on as
 many test images as the library.
@@ -13136,7 +13140,7 @@ static dn_status dni_export_as_int8(dni_export *out, size_t dense_layers, size_t
 }
 
 /*
-*How we know that it is right:* `tests/test_export.sh` does with 96 small files in 8 bits what
+*How we know:* `tests/test_export.sh` does with 96 small files in 8 bits what
 it does with those in floats (custom activations are among them), and checks that the tables
 of the net for MNIST take less than 3/10 of those of the float file.
 
@@ -13232,7 +13236,7 @@ DN_API dn_status dn_export_c(const dn_net *net, const dn_export *how, const dn_w
 }
 
 /*
-*How we know that it is right:* `tests/export/nets.c` exports small nets of every
+*How we know:* `tests/export/nets.c` exports small nets of every
 activation, depth and normalisation, and nets trained on MNIST and Fashion-MNIST;
 `tests/test_export.sh` compiles the files freestanding with every compiler that is there,
 runs their self-tests, and runs `tests/export/count.c` with them over all test images,

@@ -1130,6 +1130,9 @@ static void test_other_training(void) {
     dn_dataset train = {0}, validation = {0}, fewer = {0};
     make_data(&train, &validation);
     dn_dataset_range(&train, 0, 24, &fewer, NULL);
+    dn_dataset scaled = train, relabelled = {0};
+    scaled.normalization = DN_NORMALIZE_SAMPLE;
+    dn_dataset_arrays(&relabelled, SAMPLES - 25, FEATURES, &inputs[25][0], 3, labels + 24, NULL);
     dn_training how = {0};
     how.epochs = 3;
     how.batch = 4;
@@ -1146,7 +1149,7 @@ static void test_other_training(void) {
        "a checkpoint is read as a model, too %s", error.message);
     dn_net_free(&other);
 
-    for (int change = 0; change < 9; change++) {
+    for (int change = 0; change < 11; change++) {
         dn_training changed = how;
         const dn_dataset *data = &train, *held = &validation;
         dn_trainer next;
@@ -1176,6 +1179,12 @@ static void test_other_training(void) {
             break;
         case 7:
             changed.epochs = 2, word = "3 epochs";
+            break;
+        case 8:
+            data = &scaled, word = "samples 25 (sum";
+            break;
+        case 9:
+            held = &relabelled, word = "validation";
             break;
         default:
             dn_net_dense(&other, 3, DN_SOFTMAX), word = "another net";

@@ -448,6 +448,9 @@ static void first_error(void) {
     tells(&net, DN_ERROR_ARGUMENT, "no outputs");
     dn_net_free(&net);
 
+    memset(&net, 0, sizeof net);
+    dn_net_dense(&net, 3, DN_RELU);
+    tells(&net, DN_ERROR_ARGUMENT, "never initialised");
     dn_net_init(&net, 0, 1);
     dn_net_dense(&net, 2, DN_SOFTMAX);
     tells(&net, DN_ERROR_SHAPE, "no inputs");

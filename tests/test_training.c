@@ -751,6 +751,13 @@ static void refused(void) {
        "a batch larger than the data");
     dn_trainer_free(&trainer);
     dn_net_free(&net);
+    /* no wishes at all */
+    make_net(&net, 1, false);
+    ok(dn_trainer_init(&trainer, &net, &few, NULL, NULL, NULL) == DN_OK &&
+           trainer.how.epochs == 10 && trainer.how.batch == (few.count < 32 ? few.count : 32),
+       "all defaults");
+    dn_trainer_free(&trainer);
+    dn_net_free(&net);
 }
 
 int main(void) {
