@@ -131,7 +131,7 @@ All of these are optional and are defined before the `#include`. `DN_REAL` and
 | `DN_ASSERT(condition)` | replaces `assert`; for errors of the programmer only |
 | `DN_FILE` | the name of this file, if it is not `"densenet.h"`: it includes itself |
 | `DN_INSTRUCTIONS` | `portable`, `avx2`, `avx512` or `neon`, instead of choosing at run time |
-| `DN_KEEP_ZEROES` | multiplies by zero too; while all weights are finite, only -0 may become 0 |
+| `DN_KEEP_ZEROES` | multiplies by zero too; while all numbers are finite, only -0 may become 0 |
 | `DN_USE_CBLAS` | products by the platform's BLAS (link it); bits then depend on the BLAS |
 */
 
@@ -1365,7 +1365,9 @@ rounding, and C99 provides it on every machine:
 $$ \operatorname{fma}(a, b, c) = \operatorname{round}(a \cdot b + c) $$
 
 `tests/determinism` compiles with and without contraction and compares the trained parameters bit by
-bit. With `-ffast-math` the habits are in vain, and no NaN is found.
+bit. With `-ffast-math` the habits are in vain, and no NaN is found. Nor do the bits agree where
+each number of a 32-bit program goes through the x87 unit, whose roundings are its own: there,
+`-msse2 -mfpmath=sse` is needed.
 */
 #ifdef __FAST_MATH__
 #error "densenet.h: compile its implementation without -ffast-math (-Ofast)"
@@ -3463,9 +3465,7 @@ if (net.error.status != DN_OK) fprintf(stderr, "%s\n", net.error.message);
 dn_net_free(&net);
 ```
 
-The first error is the one to keep, because later ones may be its consequences: had the
-first layer been left out instead, the next would have been built with 784 inputs and with
-no complaint.
+The first error is the one to keep, because later ones may be its consequences.
 */
 static bool dni_dense_is_valid(dn_net *net, const dn_dense *dense) {
     const char *reason = NULL;
@@ -5936,6 +5936,8 @@ static dn_status dni_trainer_check(const dn_net *net, const dn_dataset *train,
     if (validation == NULL && (how->patience > 0 || how->schedule.kind == DN_SCHEDULE_PLATEAU))
         return dni_fail(error, DN_ERROR_ARGUMENT, "%s needs a validation set",
                         how->patience > 0 ? "early stopping" : "the plateau schedule");
+    if ((unsigned)how->schedule.kind > DN_SCHEDULE_PLATEAU)
+        return dni_fail(error, DN_ERROR_ARGUMENT, "unknown schedule");
     if (!(how->optimizer.learning_rate >= 0))
         return dni_fail(error, DN_ERROR_ARGUMENT, "the learning rate must not be negative, got %g",
                         (double)how->optimizer.learning_rate);
@@ -7020,12 +7022,11 @@ static int dni_huffman_decode(const dni_huffman *code, dni_bits *bits) {
 What is unpacked goes straight into the block in which the data will live; that block is also the
 memory into which matches point back, up to 32 KiB. How large must it be? The last four bytes of a
 gzip file state the unpacked size (modulo 2^32). They are a hint and no more: the first block has at
-most 16 times the size of the packed data (pictures of digits shrink to a fifth), and if really more
-comes out, it is doubled. Deflate cannot exceed a ratio of 1032, 258 bytes from 2 bits; but a small
-file can still unpack to gigabytes of zeroes. Whenever the block is full, the extent function is
-asked about what stands in it, so that unpacking stops one block after the data has become longer
-than its own header says. With P packed bytes, U bytes unpacked so far, and H what the header says,
-no request is larger than
+most 16 times the size of the packed data, and if really more comes out, it is doubled. Deflate
+cannot exceed a ratio of 1032, 258 bytes from 2 bits; but a small file can still unpack to gigabytes
+of zeroes. Whenever the block is full, the extent function is asked about what stands in it, so that
+unpacking stops one block after the data has become longer than its own header says. With P packed
+bytes, U bytes unpacked so far, and H what the header says, no request is larger than
 
 $$ \max \bigl( 16 P, \; \min(2 U, H) \bigr) + \text{one block} $$
 
@@ -11278,8 +11279,7 @@ static void dni_trainer_restore(dn_trainer *trainer, const uint64_t *counts,
     trainer->best_epoch = (size_t)counts[5];
     trainer->state.steps = counts[6];
     trainer->stopped_early = counts[8] != 0;
-    trainer->finished = counts[7] != 0 && (trainer->stopped_early ||
-                                           trainer->epoch >= trainer->how.epochs);
+    trainer->finished = trainer->stopped_early || trainer->epoch >= trainer->how.epochs;
     trainer->loss_sum = numbers[0];
     trainer->learning_rate = (dn_real)numbers[1];
     trainer->previous_accuracy = numbers[2];
@@ -11486,7 +11486,7 @@ at all, is it undamaged, do I know this version, is it of this net, of this trai
 | version 2 | "a checkpoint of version '2', expected '1'" |
 | other layers | "is of another net: '256 relu' there, '128 relu' here" |
 | other settings | "is of another training: 'batch 128' there, 'batch 64' here" |
-| more epochs than wanted | "has 20 epochs, more than the 10 wanted" |
+| more epochs than wanted | "has begun 20 epochs, 10 are wanted" |
 */
 static dn_status dni_check_training(const dn_trainer *trainer, const dni_model_file *file,
                                     dn_error *error) {
@@ -11532,13 +11532,15 @@ static dn_status dni_checkpoint_open(const dn_trainer *trainer, const dni_model_
     for (size_t i = 0; i < DNI_NUMBERS; i++)
         saved->numbers[i] = dni_double_of(dni_get_bits(file->data + numbers->start + 8 * i, 8));
     const uint64_t epochs = saved->counts[0];
-    if (epochs > trainer->how.epochs)
-        return dni_fail(error, DN_ERROR_ARGUMENT, "%s: has %llu epochs, more than the %zu wanted",
-                        file->content.name, (unsigned long long)epochs, trainer->how.epochs);
     if (saved->counts[1] >= trainer->batches || saved->counts[5] > epochs ||
         saved->counts[4] > trainer->train->count)
         return dni_fail(error, DN_ERROR_FORMAT,
                         "%s: its counts of batches and epochs make no sense", file->content.name);
+    const bool begun = saved->counts[1] > 0; /* one more */
+    if (epochs > trainer->how.epochs - begun)
+        return dni_fail(error, DN_ERROR_ARGUMENT, "%s: has begun %llu epochs, %zu are wanted",
+                        file->content.name, (unsigned long long)epochs + begun,
+                        trainer->how.epochs);
     saved->history = dni_need_tensor(file, "trainer.history", "F64",
                                      (size_t)epochs * DNI_HISTORY_COLUMNS, error);
     if (saved->history == NULL) return error->status;
@@ -11708,10 +11710,9 @@ is remembered and nothing is written after it, so that the functions below need 
 they run to their end and the status is asked for once.
 
 The writer is a function and a pointer, so that the target may be a file, a buffer or
-a serial line. A whole program that trains nothing and exports a loaded net:
+a serial line:
 
 ```c
-#define DENSENET_IMPLEMENTATION
 #include "densenet.h"
 #include <stdio.h>
 
@@ -11719,21 +11720,11 @@ static bool to_file(void *file, const void *bytes, size_t size) {
     return fwrite(bytes, 1, size, (FILE *)file) == size;
 }
 
-int main(void) {
-    dn_error error = {0};
-    dn_net net = {0};
+dn_status export_digits(const dn_net *net, FILE *file, dn_error *error) {
+    const dn_writer writer = {to_file, file, "digits.c"};
     dn_export how = {0};
-    dn_writer writer = {0};
-    if (dn_net_load(&net, "digits.safetensors", &error) != DN_OK) return 1;
     how.name = "digits"; // float form, no self-test: nothing else is needed
-    writer.write = to_file;
-    writer.user = fopen("digits.c", "w");
-    if (writer.user == NULL) return 1;
-    bool ok = dn_export_c(&net, &how, &writer, &error) == DN_OK;
-    ok = fclose((FILE *)writer.user) == 0 && ok;
-    if (!ok) fprintf(stderr, "%s\n", error.message);
-    dn_net_free(&net);
-    return !ok;
+    return dn_export_c(net, &how, &writer, error);
 }
 ```
 */
@@ -11900,11 +11891,10 @@ By hand: of four weights the largest is 1.27, so that the scale is 1.27 / 127 = 
     weights (0.5, -1.27, 0.254, 0.9)   over the scale (50, -127, 25.4, 90)
     stored  (50, -127, 25, 90)         back           (0.50, -1.27, 0.25, 0.90)
 
-*Why every output has a scale of its own.* Suppose the layer has a second output, whose
-weights are a hundred times smaller: (0.005, -0.0127, 0.00254, 0.009). At the scale 0.01 they
-become 1 (0.5 is rounded up), -1, 0 and 1: the direction of the row is lost. At its own
-scale, 0.0001, they are 50, -127, 25 and 90 again. It costs 4 bytes per output, in its multiplier
-(see below), and no time. The inputs, which are added up in one sum, must share one scale.
+*Why every output has a scale of its own.* Suppose the layer has a second output, whose weights are
+a hundred times smaller: (0.005, -0.0127, 0.00254, 0.009). At the scale 0.01 they become 1 (0.5 is
+rounded up), -1, 0 and 1: the direction of the row is lost. At its own scale, 0.0001, they are 50,
+-127, 25 and 90 again. The inputs, which are added up in one sum, must share one scale.
 
 ### Sums
 
@@ -12014,10 +12004,10 @@ $$ \frac{x - m}{d} = \frac{N x - S}{\sqrt{N Q - S^2}} $$
 
     q = (N * x - S) * multiplier / root(N * Q - S * S),  rounded, + 128
 
-By hand, for the four bytes 0, 100, 200, 100: S = 400, Q = 60,000, N Q - S^2 = 80,000, whose
-root is 282 (282^2 = 79,524; 283^2 = 80,089). Byte 200 has N x - S = 400, and 400 / 282 is
-1.418; the real number is 100 / 70.71 = 1.414. The difference is due to the root, which is
-rounded down; it is at most 1 in 282 here, and for an image of 784 bytes 1 in some 60,000.
+By hand, for the four bytes 0, 100, 200, 100: S = 400, Q = 60,000, N Q - S^2 = 80,000, whose root is
+282 (282^2 = 79,524; 283^2 = 80,089). Byte 200 has N x - S = 400, and 400 / 282 is 1.418 instead of
+100 / 70.71 = 1.414, for the root is rounded down; of an image of 784 bytes the error is 1 in some
+60,000.
 
 The root is found bit by bit, from the highest: a bit stays if the square does not become
 too large. The root of 10 needs 4 bits to be tried:
@@ -12899,10 +12889,14 @@ static dn_status dni_export_as_float(dni_export *out, size_t dense_layers, size_
     double accuracy = -1;
     dn_real *expected = NULL;
     if (selftest > 0) {
-        dn_status status = DN_OK;
-        if (out->how->test->labels != NULL) accuracy = dn_evaluate(net, out->how->test).accuracy;
+        if (out->how->test->labels != NULL) {
+            const dn_evaluation seen = dn_evaluate(net, out->how->test);
+            if (seen.status != DN_OK)
+                return dni_fail(out->error, seen.status, "the test set cannot be evaluated");
+            accuracy = seen.accuracy;
+        }
         expected = (dn_real *)dni_allocate(selftest, net->outputs * sizeof *expected);
-        status = expected == NULL
+        dn_status status = expected == NULL
                      ? dni_fail(out->error, DN_ERROR_MEMORY, "no memory for the self-test")
                      : dn_predict_dataset(net, out->how->test, 0, selftest, expected, out->error);
         if (status != DN_OK) {
@@ -13206,6 +13200,9 @@ static dn_status dni_export_check(dni_export *out, size_t *dense_layers) {
             return dni_fail(out->error, DN_ERROR_ARGUMENT,
                             "layer %zu: softmax inside the net has no 8-bit form", l);
     }
+    for (size_t i = 0; i < net->parameter_count; i++)
+        if (!dni_is_finite((double)net->parameters[i]))
+            return dni_fail(out->error, DN_ERROR_ARGUMENT, "parameter %zu is not finite", i);
     if (net->normalization == DN_NORMALIZE_FEATURE && net->mean == NULL)
         return dni_fail(out->error, DN_ERROR_ARGUMENT,
                         "the net does not know the mean and deviation of its features");

@@ -14,6 +14,7 @@
 #define EXPERIMENT_H
 
 #include "../densenet.h"
+#include "options.h"
 #include "progress.h"
 #ifdef _WIN32
 #include <direct.h>
@@ -161,6 +162,9 @@ static void file_of(const experiment *e, const char *kind, const setting *s, int
     snprintf(path, PATH, "%s/%s-%s%s", e->out, kind, key, end);
 }
 
+/* Double precision has results of its own. */
+static const char *const results_name = sizeof(dn_real) == 8 ? "results-double.tsv" : "results.tsv";
+
 /* A file of the whole experiment: "results.tsv". */
 static void path_in(const char *folder, const char *name, char path[PATH]) {
     if (strlen(folder) + strlen(name) + 2 > PATH) fail("the name of the folder is too long");
@@ -204,7 +208,7 @@ static bool read_result(char *line, result *r) {
 static void load_results(experiment *e) {
     char path[PATH], line[600];
     long good = 0;
-    path_in(e->out, "results.tsv", path);
+    path_in(e->out, results_name, path);
     e->results = (result *)calloc(MAX_RUNS, sizeof *e->results);
     if (!e->results) fail("out of memory");
     FILE *file = fopen(path, "r");
@@ -228,7 +232,7 @@ static void load_results(experiment *e) {
 
 static void append_result(experiment *e, const result *r) {
     char path[PATH];
-    path_in(e->out, "results.tsv", path);
+    path_in(e->out, results_name, path);
     if (e->result_count < MAX_RUNS) e->results[e->result_count++] = *r;
     FILE *file = fopen(path, "a");
     if (!file) fail("results.tsv cannot be written");
@@ -615,12 +619,18 @@ static int read_options(experiment *e, int count, char **words) {
         else if (strcmp(option, "--only") == 0) e->only = words[++i];
         else if (strcmp(option, "--out") == 0) e->out = words[++i];
         else if (strcmp(option, "--data") == 0) e->data_folder = words[++i];
-        else if (strcmp(option, "--minutes") == 0) e->minutes = atof(words[++i]);
-        else if (strcmp(option, "--seeds") == 0) e->seeds = e->seeds_of_figures = atoi(words[++i]);
-        else return wrong_option(e, "there is no option", option);
+        else if (strcmp(option, "--minutes") == 0) {
+            char *end;
+            e->minutes = strtod(words[++i], &end);
+            if (end == words[i] || *end || !(e->minutes >= 0))
+                return wrong_option(e, "--minutes takes a number, not", words[i]);
+        } else if (strcmp(option, "--seeds") == 0) {
+            size_t seeds;
+            if (!read_size(words[++i], 1, &seeds) || seeds > MAX_SEEDS)
+                return wrong_option(e, "--seeds takes 1 to 20, not", words[i]);
+            e->seeds = e->seeds_of_figures = (int)seeds;
+        } else return wrong_option(e, "there is no option", option);
     }
-    if (e->seeds < 1 || e->seeds > MAX_SEEDS)
-        return wrong_option(e, "--seeds takes 1 to 20, not", "others");
     if (!e->described && !e->coded) e->described = e->coded = true;
     if (e->quick) e->seeds = e->seeds_of_figures = 1;
     const section *s = e->sections;

@@ -6,10 +6,12 @@
    written, and dn_export in densenet.h. */
 #define DENSENET_IMPLEMENTATION
 #include "../densenet.h"
+#include "options.h"
 #include <stdio.h>
 
 static const char *const help =
     "usage: export MODEL [options] > FILE.c\n\n"
+    "Of a net that takes bytes, as pixels are.\n\n"
     "  --name NAME     prefix of all names in the file, a C identifier (default: net)\n"
     "  --int8          8-bit weights and integer arithmetic; default: 32-bit floats\n"
     "  --data DIR      MNIST-like data, IDX files train-... and t10k-... (default: data/mnist);\n"
@@ -48,8 +50,10 @@ int main(int argc, char **argv) {
         else if (strcmp(option, "--name") == 0 && has_value) how.name = argv[++i];
         else if (strcmp(option, "--data") == 0 && has_value) folder = argv[++i];
         else if (strcmp(option, "--output") == 0 && has_value) output = argv[++i];
-        else if (strcmp(option, "--selftest") == 0 && has_value)
-            how.selftest = (size_t)strtoul(argv[++i], NULL, 10);
+        else if (strcmp(option, "--selftest") == 0 && has_value) {
+            if (!read_size(argv[++i], 1, &how.selftest))
+                return usage("--selftest: not a number that fits: ", argv[i]);
+        }
         else if (option[0] == '-') return usage("unknown option, or its value is missing: ", option);
         else if (model != NULL) return usage("one model only, not also ", option);
         else model = option;

@@ -7,6 +7,7 @@
    From the repository's root: cc -O2 examples/predict.c -o build/predict -lm */
 #define DENSENET_IMPLEMENTATION
 #include "../densenet.h"
+#include "options.h"
 #include <stdio.h>
 
 static const char *const help =
@@ -155,10 +156,12 @@ int main(int count, char **words) {
         else if (strcmp(word, "--invert") == 0) invert = true;
         else if (strcmp(word, "--no-picture") == 0) picture = false;
         else if (strcmp(word, "--labels") == 0 && has_value) labels = words[++i];
-        else if (strcmp(word, "--first") == 0 && has_value)
-            first = (size_t)strtoul(words[++i], NULL, 10);
-        else if (strcmp(word, "--count") == 0 && has_value)
-            shown = (size_t)strtoul(words[++i], NULL, 10);
+        else if ((strcmp(word, "--first") == 0 || strcmp(word, "--count") == 0) && has_value) {
+            const bool is_first = word[2] == 'f';
+            if (!read_size(words[++i], is_first ? 0 : 1, is_first ? &first : &shown))
+                return fprintf(stderr, "predict: %s: '%s' is not a number that fits\n", word,
+                               words[i]), 2;
+        }
         else if (word[0] != '-' && !model) model = word;
         else if (word[0] != '-' && !file) file = word;
         else return fprintf(stderr, "predict: what is '%s'?\n%s", word, help), 2;
@@ -193,6 +196,8 @@ int main(int count, char **words) {
         failed = dn_predict_dataset(&net, &data, i, 1, outputs, &error) != DN_OK;
         if (!failed) show(&net, &data, i, outputs, picture && data.bytes && data.width > 0, false);
     }
+    if (!failed && shown > data.count - first)
+        fprintf(stderr, "predict: %s ends with sample %zu\n", file, data.count - 1);
     if (failed) fprintf(stderr, "predict: %s\n", error.message);
     free(outputs);
     dn_net_free(&net);

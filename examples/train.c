@@ -8,6 +8,7 @@
    From the repository's root: cc -O2 examples/train.c -o build/train -lm */
 #define DENSENET_IMPLEMENTATION
 #include "../densenet.h"
+#include "options.h"
 #include "progress.h"
 #include <signal.h>
 
@@ -64,6 +65,7 @@ static option options[] = {
     {"help", NULL, "", "this text"},
 };
 enum { OPTIONS = sizeof options / sizeof options[0] };
+static bool chosen[OPTIONS]; /* by the user */
 
 static option *find_option(const char *name) {
     for (int i = 0; i < OPTIONS; i++)
@@ -76,6 +78,10 @@ static const char *text_of(const char *name) {
 }
 static bool is_given(const char *name) {
     return text_of(name)[0] != '\0';
+}
+
+static bool is_chosen(const char *name) {
+    return chosen[find_option(name) - options];
 }
 
 static void print_help(void) {
@@ -106,11 +112,15 @@ static int wrong(const char *format, const char *a, const char *b) {
 /* 0 when the options are right, else the exit status. */
 static int read_options(int count, char **words) {
     for (int i = 1; i < count; i++) {
-        option *one = words[i][0] == '-' && words[i][1] == '-' ? find_option(words[i] + 2) : NULL;
+        const bool is_h = strcmp(words[i], "-h") == 0;
+        option *one = is_h                              ? find_option("help")
+                      : strncmp(words[i], "--", 2) == 0 ? find_option(words[i] + 2)
+                                                        : NULL;
         if (!one) return wrong("there is no option '%s'%s", words[i], "");
         if (!one->argument) one->value = "yes";
         else if (++i == count) return wrong("--%s needs a value: %s", one->name, one->argument);
         else one->value = words[i];
+        chosen[one - options] = true;
     }
     return 0;
 }
@@ -125,10 +135,16 @@ static double number_of(const char *name) {
     return number;
 }
 
-static size_t count_of(const char *name) {
-    const double number = number_of(name);
-    if (number > 1e9 || number != (double)(size_t)number) not_a_number = name;
-    return (size_t)number;
+static size_t count_of(const char *name, size_t least) {
+    size_t number;
+    if (!read_size(text_of(name), least, &number)) not_a_number = name;
+    return number;
+}
+
+static double share_of(const char *name) {
+    const double share = number_of(name);
+    if (share >= 1) not_a_number = name;
+    return share;
 }
 
 /* The place of an option's value in a list of words, or -1. */
@@ -136,6 +152,12 @@ static int choice_of(const char *name, const char *const *list) {
     for (int i = 0; list[i]; i++)
         if (strcmp(list[i], text_of(name)) == 0) return i;
     return -1;
+}
+
+static int wrong_choice(const char *name) {
+    fprintf(stderr, "train: --%s: there is no '%s'; %s\n(train --help lists all options)\n", name,
+            text_of(name), find_option(name)->help);
+    return 2;
 }
 
 /* ---- From words to the library's structs */
@@ -171,23 +193,29 @@ static dn_optimizer make_optimizer(void) {
 
 static int make_training(dn_training *how) {
     const int loss = choice_of("loss", losses), schedule = choice_of("schedule", schedules);
-    if (loss < 1) return wrong("--loss: there is no '%s'%s", text_of("loss"), "");
-    if (choice_of("optimizer", optimizers) < 1)
-        return wrong("--optimizer: there is no '%s'%s", text_of("optimizer"), "");
-    if (schedule < 0) return wrong("--schedule: there is no '%s'%s", text_of("schedule"), "");
+    const int optimizer = choice_of("optimizer", optimizers);
+    if (loss < 1) return wrong_choice("loss");
+    if (optimizer < 1) return wrong_choice("optimizer");
+    if (schedule < 0) return wrong_choice("schedule");
+    if (is_chosen("momentum") && (optimizer < 2 || optimizer > 4))
+        return wrong("--momentum does nothing with --optimizer %s%s", text_of("optimizer"), "");
+    if (is_chosen("weight-decay") && optimizer != 7)
+        return wrong("--weight-decay does nothing with --optimizer %s%s", text_of("optimizer"), "");
+    if (is_given("test-images") != is_given("test-labels"))
+        return wrong("--test-images and --test-labels need each other%s%s", "", "");
     how->loss = (dn_loss)loss;
     how->schedule.kind = (dn_schedule_kind)schedule;
     how->optimizer = make_optimizer();
     how->penalty.l1 = (dn_real)number_of("l1");
     how->penalty.l2 = (dn_real)number_of("l2");
-    how->epochs = count_of("epochs");
-    how->batch = count_of("batch");
-    how->patience = count_of("early-stop");
+    how->epochs = count_of("epochs", 1);
+    how->batch = count_of("batch", 1);
+    how->patience = count_of("early-stop", 0);
     if (!is_given("quiet")) how->progress = show_progress;
     (void)number_of("every");
-    (void)number_of("validate");
-    (void)number_of("dropout");
-    (void)count_of("seed");
+    (void)share_of("validate");
+    (void)share_of("dropout");
+    (void)count_of("seed", 0);
     return not_a_number
                ? wrong("--%s: '%s' is not a number that fits", not_a_number, text_of(not_a_number))
                : 0;
@@ -201,8 +229,8 @@ static int make_net(dn_net *net, const dn_dataset *train) {
                                         : DN_SIGMOID;
     const dn_real dropout = (dn_real)number_of("dropout");
     char usual[60];
-    if (hidden < 0) return wrong("--activation: there is no '%s'%s", text_of("activation"), "");
-    if (last < 0) return wrong("--output: there is no '%s'%s", text_of("output"), "");
+    if (hidden < 0) return wrong_choice("activation");
+    if (last < 0) return wrong_choice("output");
     snprintf(usual, sizeof usual, "%zu,128,%zu", train->features, train->classes);
     const char *sizes = is_given("layers") ? text_of("layers") : usual, *at = sizes;
     for (int layer = 0;; layer++) {
@@ -210,14 +238,19 @@ static int make_net(dn_net *net, const dn_dataset *train) {
         const unsigned long long size = strtoull(at, &end, 10);
         if (end == at || *at == '-' || (*end && *end != ','))
             return wrong("--layers: '%s' is not a list like 784,128,10%s", sizes, "");
-        if (layer == 0) dn_net_init(net, (size_t)size, count_of("seed"));
+        if (layer == 0) dn_net_init(net, (size_t)size, count_of("seed", 0));
         else dn_net_dense(net, (size_t)size, (dn_activation)(*end ? hidden : last));
         if (!*end) break;
         if (layer > 0 && dropout > 0) dn_net_dropout(net, dropout);
         at = end + 1;
     }
     dn_net_note(net, "data", text_of("images"));
-    if (is_given("names")) dn_net_note(net, "names", text_of("names"));
+    if (!is_given("names")) return 0;
+    size_t names = 1;
+    for (const char *c = text_of("names"); *c; c++) names += *c == ',';
+    if (names != net->outputs)
+        return wrong("--names: '%s' are not as many as the outputs%s", text_of("names"), "");
+    dn_net_note(net, "names", text_of("names"));
     return 0;
 }
 
@@ -234,7 +267,7 @@ static void count_classes(dn_dataset *data) {
 /* The training samples in two parts, with the same normalisation. */
 static dn_status make_data(dn_dataset *all, dn_dataset *train, dn_dataset *held, dn_dataset *test,
                            dn_error *error) {
-    dn_random random = dn_random_seed(count_of("seed"));
+    dn_random random = dn_random_seed(count_of("seed", 0));
     const double share = number_of("validate");
     dn_status status = dn_dataset_load(all, text_of("images"), text_of("labels"), error);
     if (status) return status;
@@ -327,6 +360,16 @@ static const char *checkpoint_name(char *name, size_t size) {
     return name;
 }
 
+/* Is there a place for this file? What is there stays as it is. */
+static bool can_write(const char *name) {
+    FILE *old = fopen(name, "rb"), *file = fopen(name, "ab");
+    if (old) fclose(old);
+    if (!file) return false;
+    fclose(file);
+    if (!old) remove(name);
+    return true;
+}
+
 static dn_status train_to_the_end(dn_trainer *trainer, const char *checkpoint, dn_error *error) {
     FILE *gnuplot = is_given("plot") ? popen("gnuplot", "w") : NULL;
     double saved = wall_seconds();
@@ -362,8 +405,15 @@ int main(int count, char **words) {
     if (is_given("help")) return print_help(), 0;
     if ((status = make_training(&how))) return status;
     if (choice_of("normalize", normalizations) < 0)
-        return wrong("--normalize: there is no '%s'%s", text_of("normalize"), "");
+        return wrong_choice("normalize");
     const char *checkpoint = checkpoint_name(name, sizeof name);
+    if (strcmp(checkpoint, text_of("save")) == 0)
+        return wrong("--save: '%s' is the checkpoint's name%s", checkpoint, "");
+    for (int i = 0; i < 3; i++) { /* better now than after hours */
+        const char *file = i == 0 ? checkpoint : i == 1 ? text_of("save") : text_of("log");
+        if (*file && !can_write(file))
+            return fprintf(stderr, "train: %s: cannot be written\n", file), 1;
+    }
 
     bool failed = make_data(&all, &train, &held, &test, &error) != DN_OK;
     if (!failed) status = make_net(&net, &train);

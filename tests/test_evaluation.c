@@ -429,6 +429,54 @@ static void only_looks(void) {
     dn_net_free(&copy);
 }
 
+static bool swallow(void *user, const void *bytes, size_t size) {
+    *(size_t *)user += bytes != NULL ? size : 0;
+    return true;
+}
+
+/* An export that cannot be made says so, whatever is wanting. */
+static void export_refused(void) {
+    static unsigned char bytes[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    static int32_t classes[4] = {0, 1, 0, 1};
+    dn_dataset data = {0};
+    dn_net net = {0};
+    dn_error error = {{0}, DN_OK};
+    dn_export how = {0};
+    dn_writer writer = {0};
+    size_t written = 0, wrong = 0, needed = 0;
+    data.count = 4;
+    data.features = 2;
+    data.classes = 2;
+    data.bytes = bytes;
+    data.labels = classes;
+    dn_net_init(&net, 2, 1);
+    dn_net_dense(&net, 2, DN_SOFTMAX);
+    how.test = how.calibration = &data;
+    writer.write = swallow;
+    writer.user = &written;
+    for (int form = 0; form < 2; form++) {
+        how.int8 = form == 1;
+        counting_reset(0);
+        ok(dn_export_c(&net, &how, &writer, &error) == DN_OK && written > 1000, "exported %s",
+           error.message);
+        needed = counting.calls;
+        const size_t live = counting.live;
+        for (size_t n = 1; n <= needed; n++) {
+            counting_reset(n);
+            wrong += dn_export_c(&net, &how, &writer, &error) != DN_ERROR_MEMORY ||
+                     counting.live != live;
+        }
+        counting_reset(0);
+        ok(wrong == 0 && needed > 0, "without the memory for any of %zu blocks it says so", needed);
+        net.parameters[1] = (dn_real)NAN;
+        ok(dn_export_c(&net, &how, &writer, &error) == DN_ERROR_ARGUMENT &&
+               strstr(error.message, "parameter 1"),
+           "no number is no number in C either: %s", error.message);
+        net.parameters[1] = 0;
+    }
+    dn_net_free(&net);
+}
+
 int main(void) {
     by_hand();
     ties();
@@ -438,6 +486,7 @@ int main(void) {
     caller_buffer();
     threads();
     only_looks();
+    export_refused();
     ok(counting.live == 0, "everything is given back");
     return done();
 }

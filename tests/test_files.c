@@ -1202,6 +1202,34 @@ static void test_other_training(void) {
         dn_net_free(&other);
     }
 
+    /* fewer epochs: done at once, unless one more has begun */
+    for (int begun = 0; begun < 2; begun++) {
+        static buffer early;
+        dn_training fewer_epochs = how;
+        fewer_epochs.epochs = 2;
+        dn_trainer whole, part;
+        other = small_net();
+        dn_net shorter = small_net();
+        dn_trainer_init(&whole, &other, &train, &validation, &how, NULL);
+        dn_trainer_epoch(&whole);
+        dn_trainer_epoch(&whole);
+        if (begun) dn_trainer_step(&whole);
+        checkpoint(&whole, &early, NULL);
+        dn_trainer_init(&part, &shorter, &train, &validation, &fewer_epochs, NULL);
+        const dn_status status = restore(&part, &early, &error);
+        if (begun)
+            ok(status == DN_ERROR_ARGUMENT && strstr(error.message, "3 epochs"),
+               "an epoch that has begun is not wanted: %s", error.message);
+        else
+            ok(status == DN_OK && part.finished && !dn_trainer_epoch(&part) &&
+                   part.history.count == 2,
+               "fewer epochs: the training is done");
+        dn_trainer_free(&whole);
+        dn_trainer_free(&part);
+        dn_net_free(&other);
+        dn_net_free(&shorter);
+    }
+
     /* more epochs: as if they had been wanted from the beginning */
     dn_training longer = how;
     longer.epochs = 5;
@@ -1245,7 +1273,7 @@ static void test_other_training(void) {
                   {"trainer.numbers", "trainer.nxmbers", "'trainer.numbers'", 0, 3},
                   {"trainer.history\":{\"dtype\":\"F64", "trainer.history\":{\"dtype\":\"I64",
                    "needs 18 numbers of type F64", 0, 3},
-                  {NULL, NULL, "more than the 3", 0, 4},
+                  {NULL, NULL, "begun 4 epochs", 0, 4},
                   {NULL, NULL, "make no sense", 0, 2},
                   {NULL, NULL, "make no sense", 1, 7},
                   {NULL, NULL, "make no sense", 4, 26},

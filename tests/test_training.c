@@ -722,7 +722,7 @@ static void refused(void) {
     dn_net net;
     dn_error error = {"", DN_OK};
     make_net(&net, 1, false);
-    for (int which = 0; which < 6; which++) {
+    for (int which = 0; which < 7; which++) {
         dn_training how = zero_training();
         if (which == 0) how.patience = 3;
         if (which == 1) how.schedule.kind = DN_SCHEDULE_PLATEAU;
@@ -730,6 +730,7 @@ static void refused(void) {
         if (which == 3) how.optimizer = dn_sgd((dn_real)NAN);
         if (which == 4) how.loss = (dn_loss)77;
         if (which == 5) how.optimizer.kind = (dn_optimizer_kind)77;
+        if (which == 6) how.schedule.kind = (dn_schedule_kind)77;
         error.message[0] = '\0';
         ok(dn_train(&net, &few, NULL, &how, &error) == DN_ERROR_ARGUMENT && error.message[0] != '\0',
            "refused: %s", error.message);
