@@ -437,7 +437,7 @@ static bool swallow(void *user, const void *bytes, size_t size) {
 /* An export that cannot be made says so, whatever is wanting. */
 static void export_refused(void) {
     static unsigned char bytes[8] = {1, 2, 3, 4, 5, 6, 7, 8};
-    static int32_t classes[4] = {0, 1, 0, 1};
+    static int32_t answers[4] = {0, 1, 0, 1};
     dn_dataset data = {0};
     dn_net net = {0};
     dn_error error = {{0}, DN_OK};
@@ -448,7 +448,7 @@ static void export_refused(void) {
     data.features = 2;
     data.classes = 2;
     data.bytes = bytes;
-    data.labels = classes;
+    data.labels = answers;
     dn_net_init(&net, 2, 1);
     dn_net_dense(&net, 2, DN_SOFTMAX);
     how.test = how.calibration = &data;
