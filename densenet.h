@@ -2623,16 +2623,17 @@ of the next sample is called for.
 DNI_TARGET static void DNI_NAME(part_of_row)(size_t n, size_t k, const dn_real *a, size_t a_column,
                                              const dn_real *b, size_t b_row, const dn_real *from,
                                              dn_real *c, bool looks) {
-    const size_t wide = 8 * DNI_LANES;
+    enum { WIDE = 8 * DNI_LANES };
     uint64_t own[DNI_FEW_WORDS], *active = looks ? own : NULL;
     if (looks) DNI_NAME(mark)(a, k, active);
-    for (size_t some; n >= DNI_LANES; n -= some, b += some, from += some, c += some) {
-        some = n < wide ? n / DNI_LANES * DNI_LANES : wide;
-        DNI_NAME(rows)(1, some / DNI_LANES, k, active, 1, a, 0, a_column, b, b_row, from, 0, c, 0,
+    for (; n >= WIDE; n -= WIDE, b += WIDE, from += WIDE, c += WIDE)
+        DNI_NAME(tile_1x8)(k, active, a, 0, a_column, b, b_row, from, 0, c, 0, DNI_LANES);
+    const unsigned rest = (unsigned)(n % DNI_LANES);
+    if (n >= DNI_LANES)
+        DNI_NAME(rows)(1, n / DNI_LANES, k, active, 1, a, 0, a_column, b, b_row, from, 0, c, 0,
                        DNI_LANES);
-    }
-    if (n == 0) return;
-    const unsigned rest = (unsigned)n;
+    if (rest == 0) return;
+    b += n - rest, from += n - rest, c += n - rest;
     DNI_VECTOR sum = DNI_LOAD_PART(from, rest);
     if (!looks)
         for (size_t i = 0; i < k; i++, a += a_column, b += b_row)
@@ -7021,10 +7022,10 @@ static int dni_huffman_decode(const dni_huffman *code, dni_bits *bits) {
 
 What is unpacked goes straight into the block in which the data will live; that block is also the
 memory into which matches point back, up to 32 KiB. How large must it be? The last four bytes of a
-gzip file state the unpacked size (modulo 2^32). They are a hint and no more: the first block has at
-most 16 times the size of the packed data, and if really more comes out, it is doubled. Deflate
-cannot exceed a ratio of 1032, 258 bytes from 2 bits; but a small file can still unpack to gigabytes
-of zeroes. Whenever the block is full, the extent function is asked about what stands in it, so that
+gzip file state the unpacked size (modulo 2^32). They are a hint: the first block has at most 16
+times the size of the packed data, and if really more comes out, it is doubled. Deflate cannot
+exceed a ratio of 1032, 258 bytes from 2 bits; but a small file can still unpack to gigabytes of
+zeroes. Whenever the block is full, the extent function is asked about what stands in it, so that
 unpacking stops one block after the data has become longer than its own header says. With P packed
 bytes, U bytes unpacked so far, and H what the header says, no request is larger than
 
@@ -8687,8 +8688,7 @@ the way in which C and C++ both allow to look at a number as bits.
 | BF16 | 1 | 8 | 7 | 3f80 | bf40 |
 | F16 | 1 | 5 | 10 | 3c00 | ba00 |
 
-So a float is the double nearest to it without loss, and a BF16 is a float of which the
-lower half was cut off: to widen it, 16 zero bits are put behind it.
+A BF16 is a float of which the lower half was cut off: to widen it, 16 zero bits are put behind it.
 */
 static double dni_float_of(uint64_t bits) {
     const uint32_t word = (uint32_t)bits;
@@ -11371,8 +11371,7 @@ static dn_status dni_check_sum(const dni_model_file *file, dn_error *error) {
 /*
 ### Writing
 
-Two passes over the same sources. As nothing changes between them, the sum of the first
-is that of the second.
+Two passes over the same sources: the sum of the first is that of the second.
 */
 static dn_status dni_write_checkpoint(dni_plan_of_file *plan, const dn_writer *writer,
                                       dn_error *error) {
