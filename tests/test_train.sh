@@ -34,12 +34,22 @@ check "is named" says out "there is no option '--layer'"
 check "a value that is missing" status_is 2 ./train --epochs
 check "a number that is none" status_is 2 ./train --epochs many
 check "is named, too" says out "--epochs: 'many' is not a number"
+check "no epochs" status_is 2 ./train --epochs 0
 check "an unknown optimizer" status_is 2 ./train --optimizer magic
+check "the known ones are named" says out "nesterov, rmsprop"
+check "an option without effect" status_is 2 ./train --momentum 0.5
+check "test images without labels" status_is 2 ./train --test-images images
+check "a net in the checkpoint's place" status_is 2 ./train --save here.checkpoint
+check "a folder that is not there" status_is 1 ./train --images images --labels labels --save nowhere/net
+check "is found before the training" says out "nowhere/net.checkpoint: cannot be written"
 check "an unknown activation" status_is 2 ./train --images images --labels labels --activation magic
 check "a list that is none" status_is 2 ./train --images images --labels labels --layers 24,x
 check "a file that is not there" status_is 1 ./train --images nothing --labels labels
 check "inputs that do not fit" status_is 1 ./train --images images --labels labels --layers 25,6
 check "are named" says out "24 numbers per sample, the net takes 25"
+check "names for other classes" status_is 2 ./train --images images --labels labels --names a,b
+[ ! -e net.checkpoint ] && [ ! -e net.safetensors ]
+ok $? "what is refused leaves no file"
 set -- --images images --labels labels --test-images images --test-labels labels --layers 24,16,6 --epochs 20 \
     --batch 16 --lr 0.01 --names zero,one,two,three,four,five --log run.tsv
 check "it trains" status_is 0 ./train "$@"
@@ -51,6 +61,10 @@ check "for more epochs" status_is 0 ./train "$@" --epochs 22 --resume net.checkp
 check "which are trained" says out "epoch 22/22"
 check "with another net it refuses" status_is 1 ./train "$@" --layers 24,15,6 --resume net.checkpoint
 check "and says why" says out "another net"
+check "with another split" status_is 1 ./train "$@" --seed 2 --resume net.checkpoint
+check "too" says out "'samples 360 (sum"
+check "with fewer epochs" status_is 1 ./train "$@" --epochs 3 --resume net.checkpoint
+check "as well" says out "has begun 22 epochs, 3 are wanted"
 for normalize in none sample feature; do
     check "inputs normalised: $normalize" status_is 0 ./train "$@" --normalize $normalize --save $normalize.safetensors
     check "predicted with it" status_is 0 ./predict $normalize.safetensors column3.pgm
@@ -68,7 +82,10 @@ check "one in text, inverted" status_is 0 ./predict net.safetensors column2.pgm 
 check "is recognised, too" says out "sample 0: two"
 check "samples of a file" status_is 0 ./predict net.safetensors images --labels labels --first 398 --count 5
 check "with their classes" says out "sample 399: "
+check "which ends" says out "images ends with sample 399"
 check "none behind the end" status_is 1 ./predict net.safetensors images --first 400
+check "nor before the beginning" status_is 2 ./predict net.safetensors images --first -1
+check "nor none" status_is 2 ./predict net.safetensors images --count 0
 check "a picture of another size" status_is 1 ./predict net.safetensors other.pgm
 check "is explained" says out "2 x 1 = 2 pixels, but the net takes 24"
 check "a picture that ends early" status_is 1 ./predict net.safetensors short.pgm
