@@ -3313,10 +3313,9 @@ static double dni_cos_double(double x) {
 }
 
 /*
-*How we know:* `tests/test_arithmetic.c` compares exponential, logarithm,
-sigmoid and tanh with a reference of higher precision, over all exponents; `tests/test_product.c`
-compares the product with the three naive lines, bit by bit, for all small sizes, on every
-instruction set of the machine.
+*How we know:* `tests/test_arithmetic.c` compares exponential, logarithm, sigmoid and tanh with a
+reference of higher precision, over all exponents; `tests/test_product.c` compares the product with
+the naive one, bit by bit, for all small sizes, on every instruction set of the machine.
 */
 
 /*
@@ -11485,7 +11484,7 @@ at all, is it undamaged, do I know this version, is it of this net, of this trai
 | version 2 | "a checkpoint of version '2', expected '1'" |
 | other layers | "is of another net: '256 relu' there, '128 relu' here" |
 | other settings | "is of another training: 'batch 128' there, 'batch 64' here" |
-| more epochs than wanted | "has begun 20 epochs, 10 are wanted" |
+| more epochs than wanted | "has begun 20 epochs, more than the 10 wanted" |
 */
 static dn_status dni_check_training(const dn_trainer *trainer, const dni_model_file *file,
                                     dn_error *error) {
@@ -11537,9 +11536,9 @@ static dn_status dni_checkpoint_open(const dn_trainer *trainer, const dni_model_
                         "%s: its counts of batches and epochs make no sense", file->content.name);
     const bool begun = saved->counts[1] > 0; /* one more */
     if (epochs > trainer->how.epochs - begun)
-        return dni_fail(error, DN_ERROR_ARGUMENT, "%s: has begun %llu epochs, %zu are wanted",
-                        file->content.name, (unsigned long long)epochs + begun,
-                        trainer->how.epochs);
+        return dni_fail(error, DN_ERROR_ARGUMENT,
+                        "%s: has begun %llu epochs, more than the %zu wanted", file->content.name,
+                        (unsigned long long)epochs + begun, trainer->how.epochs);
     saved->history = dni_need_tensor(file, "trainer.history", "F64",
                                      (size_t)epochs * DNI_HISTORY_COLUMNS, error);
     if (saved->history == NULL) return error->status;

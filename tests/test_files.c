@@ -1273,7 +1273,7 @@ static void test_other_training(void) {
                   {"trainer.numbers", "trainer.nxmbers", "'trainer.numbers'", 0, 3},
                   {"trainer.history\":{\"dtype\":\"F64", "trainer.history\":{\"dtype\":\"I64",
                    "needs 18 numbers of type F64", 0, 3},
-                  {NULL, NULL, "begun 4 epochs", 0, 4},
+                  {NULL, NULL, "more than the 3", 0, 4},
                   {NULL, NULL, "make no sense", 0, 2},
                   {NULL, NULL, "make no sense", 1, 7},
                   {NULL, NULL, "make no sense", 4, 26},

@@ -64,7 +64,7 @@ check "and says why" says out "another net"
 check "with another split" status_is 1 ./train "$@" --seed 2 --resume net.checkpoint
 check "too" says out "'samples 360 (sum"
 check "with fewer epochs" status_is 1 ./train "$@" --epochs 3 --resume net.checkpoint
-check "as well" says out "has begun 22 epochs, 3 are wanted"
+check "as well" says out "has begun 22 epochs, more than the 3 wanted"
 for normalize in none sample feature; do
     check "inputs normalised: $normalize" status_is 0 ./train "$@" --normalize $normalize --save $normalize.safetensors
     check "predicted with it" status_is 0 ./predict $normalize.safetensors column3.pgm
