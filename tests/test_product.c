@@ -232,7 +232,7 @@ static void doors(void) {
     static const size_t sizes[][3] = {{30, 20, 25}, {5, 20, 25}, {1, 20, 25}, {1, 700, 600}};
     const char *const uses[3] = {"a b", "a^T b", "a b^T"};
     for (int use = 0; use < 3; use++) {
-        bool right = true, private_right = true;
+        bool right = true, private_right = true, elsewhere = true;
         for (size_t i = 0; i < 4; i++) {
             const size_t m = sizes[i][0], n = sizes[i][1], k = sizes[i][2];
             const dn_matrix a = use == DN_AT_B ? dn_matrix_view(a_turned, k, m)
@@ -248,11 +248,14 @@ static void doors(void) {
             memcpy(c_fast, c_start, size);
             dn_matrix_multiply((dn_product)use, a, b, c, true);
             right = right && memcmp(c_fast, c_from_itself, size) == 0;
-            dni_multiply((dn_product)use, &a, &b, &c, c_start, false, NULL);
+            dni_multiply((dn_product)use, &a, &b, &c, c_start, 0, false, NULL);
             private_right = private_right && memcmp(c_fast, c_from_row, size) == 0;
+            dni_multiply((dn_product)use, &a, &b, &c, c_start, n, false, NULL);
+            elsewhere = elsewhere && memcmp(c_fast, c_from_itself, size) == 0;
         }
         ok(right, "dn_matrix_multiply: %s and c + %s", uses[use], uses[use]);
         ok(private_right, "dni_multiply: biases + %s", uses[use]);
+        ok(elsewhere, "dni_multiply: another matrix + %s", uses[use]);
     }
     fill(4, 3, 0, 0, 1);
     dn_matrix_multiply(DN_A_B, dn_matrix_view(a_plain, 4, 0), dn_matrix_view(b_plain, 0, 3),
@@ -265,7 +268,7 @@ static void doors(void) {
         const dn_matrix a = dn_matrix_view(a_plain, m, 0), b = dn_matrix_view(b_plain, 0, 3);
         const dn_matrix c = dn_matrix_view(c_fast, m, 3);
         memset(c_fast, 0, m * 3 * sizeof *c_fast);
-        dni_multiply(DN_A_B, &a, &b, &c, c_start, false, NULL);
+        dni_multiply(DN_A_B, &a, &b, &c, c_start, 0, false, NULL);
         for (size_t r = 0; r < m; r++)
             biases = biases && memcmp(c_fast + r * 3, c_start, 3 * sizeof *c_fast) == 0;
     }

@@ -11,7 +11,7 @@ static const dn_real xor_inputs[8] = {0, 0, 0, 1, 1, 0, 1, 1};
 static const int32_t xor_labels[4] = {0, 1, 1, 0};
 
 /* Clouds around points on a circle, one for each class: easy, but not without mistakes. */
-enum { COUNT = 90, WIDTH = 2, CLASSES = 3 };
+enum { COUNT = 90, WIDTH = 2, CLASSES = 3, MANY = 700 };
 static dn_real points[COUNT * WIDTH];
 static int32_t classes[COUNT];
 static dn_dataset clouds, few, others; /* all; the first 50; the last 40 */
@@ -128,14 +128,15 @@ static void overfits_one_batch(void) {
 typedef struct by_hand {
     dn_workspace workspace;
     dn_optimizer_state state;
-    dn_real gradient[128], inputs[COUNT * WIDTH];
-    int32_t labels[COUNT];
-    uint32_t order[COUNT];
+    dn_real gradient[128], inputs[MANY * WIDTH];
+    int32_t labels[MANY];
+    uint32_t order[MANY];
 } by_hand;
 
-/* Trains as chapter 11 says; returns the last epoch's mean loss, penalties included. */
+/* Trains as chapter 11 says; returns the last epoch's mean loss, penalties included. The short
+   way of plain SGD: the sums of a whole batch start from the parameters. */
 static double train_by_hand(dn_net *net, const dn_dataset *data, const dn_training *how,
-                            const double *rates) {
+                            const double *rates, bool short_way) {
     static by_hand my;
     dn_random random = net->random;
     dn_optimizer optimizer = how->optimizer;
@@ -158,7 +159,11 @@ static double train_by_hand(dn_net *net, const dn_dataset *data, const dn_traini
             dn_forward(net, &my.workspace, my.inputs, count, &random);
             loss += (double)count * dn_loss_value(net, &my.workspace, how->loss, &batch);
             dn_backward(net, &my.workspace, how->loss, &batch, how->penalty, my.gradient);
-            dn_optimizer_step(&optimizer, &my.state, net, my.gradient);
+            const dni_pass pass = {net, &my.workspace, count,     0,
+                                   NULL, how->loss,    my.inputs, &batch};
+            if (short_way)
+                dni_learn(&pass, -optimizer.learning_rate, net->parameters, net->parameters);
+            else dn_optimizer_step(&optimizer, &my.state, net, my.gradient);
         }
     }
     loss = loss / (double)data->count + dn_penalty_value(net, how->penalty);
@@ -200,7 +205,7 @@ static void same_as_by_hand(void) {
             make_net(&net, 3, dropout);
             dn_net_copy(&hand, &net, NULL);
             const dn_status status = dn_train(&net, &few, NULL, &how, NULL);
-            const double loss = train_by_hand(&hand, &few, &how, rates);
+            const double loss = train_by_hand(&hand, &few, &how, rates, false);
             double difference = 0;
             for (size_t i = 0; i < net.parameter_count; i++)
                 difference = fmax(difference, fabs((double)(net.parameters[i] - hand.parameters[i])));
@@ -214,6 +219,72 @@ static void same_as_by_hand(void) {
             dn_net_free(&net);
             dn_net_free(&hand);
         }
+}
+
+/* Batches of 600 and 100, which the trainer cuts into portions: by hand they are not cut. */
+static void large_batches(void) {
+    static const char *const names[] = {"Adam and L2", "plain SGD", "plain SGD, half frozen",
+                                        "momentum, half frozen"};
+    static dn_real x[MANY * WIDTH];
+    static int32_t labels[MANY];
+    const double rates[3] = {0.1, 0.1, 0.1};
+    dn_random random = dn_random_seed(8);
+    dn_dataset many;
+    for (int i = 0; i < MANY * WIDTH; i++)
+        x[i] = i % 5 < 2 ? 0 : (dn_real)dn_random_normal(&random);
+    for (int s = 0; s < MANY; s++) labels[s] = (int32_t)dn_random_below(&random, CLASSES);
+    dn_dataset_arrays(&many, MANY, WIDTH, x, CLASSES, labels, NULL);
+    for (int which = 0; which < 4; which++)
+        for (int dropout = 0; dropout < 2; dropout++) {
+            dn_net net, hand;
+            dn_history history = {0};
+            dn_training how = zero_training();
+            how.loss = DN_CROSS_ENTROPY;
+            how.epochs = 3;
+            how.batch = 600;
+            how.history = &history;
+            how.optimizer = which == 0   ? dn_adam((dn_real)0.1)
+                            : which == 3 ? dn_momentum((dn_real)0.1, (dn_real)0.9)
+                                         : dn_sgd((dn_real)0.1);
+            if (which == 0) how.penalty.l2 = (dn_real)0.01;
+            dn_net_init(&net, WIDTH, 3);
+            dn_net_dense(&net, 8, DN_TANH);
+            if (dropout) dn_net_dropout(&net, (dn_real)0.25);
+            dn_net_dense(&net, 5, DN_RELU);
+            if (dropout) dn_net_dropout(&net, (dn_real)0.5);
+            dn_net_dense(&net, CLASSES, DN_SOFTMAX);
+            if (which >= 2) {
+                net.layers[0].freeze_weights = true;
+                net.layers[net.layer_count - 1].freeze_biases = true;
+            }
+            dn_net_copy(&hand, &net, NULL);
+            const dn_status status = dn_train(&net, &many, NULL, &how, NULL);
+            const double loss =
+                train_by_hand(&hand, &many, &how, rates, which == 1 || which == 2);
+            ok(status == DN_OK && same_parameters(&net, &hand),
+               "%s%s, a batch of 600: as in one piece, bit for bit", names[which],
+               dropout ? ", dropout" : "");
+            ok(history.count == 3 && fabs(history.epochs[2].train_loss - loss) <= 1e-6 * loss,
+               "its training loss is the mean over the samples, with penalties");
+            dn_history_free(&history);
+            dn_net_free(&net);
+            dn_net_free(&hand);
+        }
+    x[550 * WIDTH] = (dn_real)NAN; /* the third portion */
+    for (int which = 0; which < 2; which++) {
+        dn_net net, before;
+        dn_training how = zero_training();
+        how.batch = 600;
+        how.keep_order = true;
+        how.optimizer = which == 0 ? dn_sgd((dn_real)0.1) : dn_adam((dn_real)0.1);
+        make_net(&net, 3, false);
+        dn_net_copy(&before, &net, NULL);
+        ok(dn_train(&net, &many, NULL, &how, NULL) == DN_ERROR_DIVERGED &&
+               same_parameters(&net, &before),
+           "%s: NaN in a batch's last portion, and none of the batch is learnt", names[1 - which]);
+        dn_net_free(&net);
+        dn_net_free(&before);
+    }
 }
 
 /* dn_train, epochs, and single steps are one and the same. */
@@ -766,6 +837,7 @@ int main(void) {
     learns_xor();
     overfits_one_batch();
     same_as_by_hand();
+    large_batches();
     three_ways();
     seeds();
     shuffling();

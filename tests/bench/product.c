@@ -27,9 +27,9 @@ static double median(double *values) {
 static void multiply(int use, size_t B, size_t I, size_t O, bool zeroes) {
     const dn_matrix X = dn_matrix_view(x, B, I), W = dn_matrix_view(w, I, O);
     const dn_matrix Z = dn_matrix_view(z, B, O);
-    if (use == DN_A_B) dni_multiply(DN_A_B, &X, &W, &Z, NULL, zeroes, zeroes ? marks : NULL);
-    if (use == DN_AT_B) dni_multiply(DN_AT_B, &X, &Z, &W, NULL, zeroes, zeroes ? marks : NULL);
-    if (use == DN_A_BT) dni_multiply(DN_A_BT, &Z, &W, &X, NULL, false, NULL);
+    if (use == DN_A_B) dni_multiply(DN_A_B, &X, &W, &Z, NULL, 0, zeroes, zeroes ? marks : NULL);
+    if (use == DN_AT_B) dni_multiply(DN_AT_B, &X, &Z, &W, NULL, 0, zeroes, zeroes ? marks : NULL);
+    if (use == DN_A_BT) dni_multiply(DN_A_BT, &Z, &W, &X, NULL, 0, false, NULL);
 }
 
 static void naive(size_t B, size_t I, size_t O) {
