@@ -158,7 +158,8 @@ static void large_sizes(const dni_arithmetic **all, size_t count) {
                                       {1, 1001, 300, 0},  {1, 10, 128, 7},     {2, 100, 1030, 4},
                                       {530, 9, 1050, 7},  {90, 140, 800, 7},   {22, 2000, 380, 4},
                                       {1030, 80, 70, 7},  {70, 300, 1025, 7},
-                                      {300, 1100, 200, 0}}; /* c in parts, k in blocks: both orders */
+                                      {300, 1100, 200, 0},  /* c in parts, k in blocks: both orders */
+                                      {330, 803, 900, 0}};  /* and deep blocks */
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const size_t m = sizes[i][0], n = sizes[i][1], k = sizes[i][2];
         bool right = true;

@@ -4,7 +4,8 @@
 
        product BxIxO USE INSTRUCTIONS THREADS GFLOPS SHARE_OF_PEAK
 
-   and, on one thread, how much leaving out zeroes gains. */
+   and, on one thread, how much leaving out zeroes gains. With -DDN_USE_CBLAS the products are those
+   of a BLAS, and INSTRUCTIONS is "blas". */
 #define _POSIX_C_SOURCE 200809L
 #define DENSENET_IMPLEMENTATION
 #include "../../densenet.h"
@@ -82,20 +83,26 @@ int main(void) {
     dn_random random = dn_random_seed(1);
     const dni_arithmetic *mine = dni_arithmetic_of_this_machine();
     const int threads = omp_get_max_threads();
+    const char *name = mine->name;
+    bool ours = true;
+#ifdef DN_USE_CBLAS
+    name = "blas";
+    ours = false;
+#endif
     double cpu, share, peaks[REPETITIONS];
     for (int t = 0; t < REPETITIONS; t++) peaks[t] = peak_gflops(mine->name, 0.05, &cpu);
-    printf("peak\t%s\t%d\t%.1f\n", mine->name, threads, median(peaks));
+    printf("peak\t%s\t%d\t%.1f\n", name, threads, median(peaks));
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         const size_t B = shapes[s][0], I = shapes[s][1], O = shapes[s][2];
         fill(&random);
-        if (threads == 1 && strcmp(mine->name, "portable") == 0) {
+        if (threads == 1 && strcmp(name, "portable") == 0) {
             const double naive_rate = rate(-1, B, I, O, false, &share);
             printf("product\t%zux%zux%zu\tXW\tnaive\t1\t%.2f\t%.2f\n", B, I, O, naive_rate, share);
             if (s == 0) continue; /* minutes */
         }
         for (int use = 0; use < 3; use++) {
             const double now = rate(use, B, I, O, false, &share);
-            printf("product\t%zux%zux%zu\t%s\t%s\t%d\t%.2f\t%.2f\n", B, I, O, uses[use], mine->name,
+            printf("product\t%zux%zux%zu\t%s\t%s\t%d\t%.2f\t%.2f\n", B, I, O, uses[use], name,
                    threads, now, share);
             fflush(stdout);
         }
@@ -104,8 +111,8 @@ int main(void) {
     for (size_t i = 0; i < 40 * 784; i++)
         x[i] = dn_random_uniform(&random) < (i % 784 / 14 % 4 == 1 ? 0.7 : 0.05) ? x[i] : 0;
     for (size_t b = 0; b < 40; b++) mine->mark(x + b * 784, 784, marks + b * dni_marks_size(784));
-    for (int use = 0; use < 2 && threads == 1; use++)
-        printf("zeroes\t40x784x1000\t%s\t%s\t1\t%.2f\n", uses[use], mine->name,
+    for (int use = 0; use < 2 && threads == 1 && ours; use++)
+        printf("zeroes\t40x784x1000\t%s\t%s\t1\t%.2f\n", uses[use], name,
                rate(use, 40, 784, 1000, true, &share) / rate(use, 40, 784, 1000, false, &share));
     dni_release(x);
     dni_release(w);
