@@ -2746,7 +2746,7 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
     const size_t depth = DNI_NAME(depth)(m, n, k, &a, &b, group, looks);
     const bool in_parts = !looks && m > 24 && m * n > DNI_NAME(warm) / 2;
     const bool copies = in_parts && a.column_stride != 1;
-    const size_t width = (DNI_PACKED / depth - DNI_NAME(panel)) / 48 * 48; /* of a copy */
+    const size_t width = (DNI_PACKED / depth - DNI_NAME(panel)) / 16 * 16; /* of a copy */
     const size_t most = looks    ? DNI_WORDS / dni_marks_size(depth) * group
                         : copies ? width
                                  : in_parts && b.column_stride == 1 ? 256 : m;
