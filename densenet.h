@@ -1426,8 +1426,8 @@ DN_API dn_random dn_random_seed(uint64_t seed) {
 }
 
 /* The generator as it will be after so many calls of `dn_random_bits`. */
-static dn_random dni_random_after(const dn_random *random, size_t calls) {
-    return dn_random_seed(random->state + (uint64_t)calls * DNI_RANDOM_STEP);
+static dn_random dni_random_after(const dn_random *random, uint64_t calls) {
+    return dn_random_seed(random->state + calls * DNI_RANDOM_STEP);
 }
 
 DN_API uint64_t dn_random_bits(dn_random *random) {
@@ -1733,7 +1733,7 @@ typedef struct dni_arithmetic {
     /* c[n] = from[n] + a[k] b[k, n] */
     void (*row)(size_t n, size_t k, const dn_real *a, size_t a_column, const dn_real *b,
                 size_t b_row, const dn_real *from, dn_real *c, bool look_for_zeroes);
-    /* c[m, n] = from[m, n] + a[m, k] b[k, n]; from is c, nothing, or a row for all */
+    /* c[m, n] = from[m, n] + a[m, k] b[k, n]; from: rows like c's, one for all, or NULL */
     void (*product)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b, dni_factor from,
                     dn_real *c, size_t c_stride, bool look_for_zeroes);
 } dni_arithmetic;
@@ -2376,11 +2376,11 @@ that was given as -0.
 A tile reads its part of b, a *panel* of up to eight vectors, again for every few rows. It should
 come from a near cache each time, so that k is cut into blocks: of 32 KB for many rows, and where b
 has more than 2 MB. Else 64 KB are better, which read and write c less often; 96 where b is
-transposed.
+transposed, or c and k are large.
 
 A c of more than a megabyte drives the others out of the second cache. So it is computed in parts of
-256 rows, whose a stays there from panel to panel (but not where each part would have to transpose
-b again). Of a transposed a, in which each k is another line, a part is copied, 192 rows of 96
+256 rows, whose a stays there from panel to panel (but not where each part would have to transpose b
+again). Of a transposed a, in which each k is another line, a part is copied, such as 192 rows of 96
 values. 1024 x 1024 x 1024 takes 0.95 of the time by that, as a weight gradient 0.8. Panel and copy
 share 96 KB, for the stack of a thread can be as small as 128.
 
@@ -3547,12 +3547,8 @@ $$ a = x \, m, \qquad m = \begin{cases} 0 & \text{with probability } p \\
     inference:  a = x
 
 The expected value of a is then x, and inference needs no correction. With p = 0.25 a
-number is dropped one time in four, and else multiplied by 1 / 0.75 = 4/3:
-
-| x | with probability 1/4 | with probability 3/4 | mean |
-|---|---|---|---|
-| 3 | 0 | 4 | 3 |
-| -0.6 | 0 | -0.8 | -0.6 |
+number is dropped one time in four, and else multiplied by 1 / 0.75 = 4/3: 3 becomes 0 or 4, in the
+mean 3.
 
 Without the factor the mean of a unit would be 3/4 x in training and x in inference, and the
 next layer would meet sums that it has not been trained on. What dropout adds is noise: the
@@ -4286,8 +4282,7 @@ The memory for 784-128-10 and a batch of 128, in numbers:
 | marks | [128, 13], words of 64 bits | 3,328 |
 | all | | 40,192 |
 
-That is 160,768 bytes in single precision. The inputs, 128 rows of 784 numbers, are not among
-them: they are the caller's batch.
+That is 160,768 bytes in single precision.
 
 Every array begins at a multiple of 64 bytes, that is, of 16 floats: the size of each is
 rounded up to that. All sizes are computed with tests for overflow before anything is allocated, and
@@ -4446,7 +4441,7 @@ static void dni_dense_forward(const dn_net *net, const dn_layer *layer, const dn
 /* `draws`: where the draws of these numbers begin, counted from the first of the batch. */
 static void dni_dropout_forward(const dn_layer *layer, const dn_real *inputs, size_t count,
                                 dn_real *mask, dn_real *a, const dn_random *dropout,
-                                size_t draws) {
+                                uint64_t draws) {
     if (dropout == NULL) {
         memcpy(a, inputs, count * sizeof *a);
         return;
@@ -4458,8 +4453,8 @@ static void dni_dropout_forward(const dn_layer *layer, const dn_real *inputs, si
 }
 
 /* How many numbers of a batch's forward pass are drawn for. */
-static size_t dni_draws(const dn_net *net, size_t count) {
-    size_t draws = 0;
+static uint64_t dni_draws(const dn_net *net, uint64_t count) {
+    uint64_t draws = 0;
     for (size_t l = 0; l < net->layer_count; l++)
         if (net->layers[l].kind == DN_LAYER_DROPOUT) draws += count * net->layers[l].outputs;
     return draws;
@@ -4477,7 +4472,7 @@ static void dni_forward_rows(void *of, size_t first, size_t end) {
     const dn_workspace *workspace = pass->workspace;
     const dn_real *inputs = pass->inputs + first * pass->net->inputs;
     const uint64_t *marks = dni_marks_of(pass->net, workspace, 0, first);
-    size_t draws = 0;
+    uint64_t draws = 0;
     for (size_t l = 0; l < pass->net->layer_count; l++) {
         const dn_layer *layer = &pass->net->layers[l];
         const size_t at = first * layer->outputs;
@@ -4486,8 +4481,8 @@ static void dni_forward_rows(void *of, size_t first, size_t end) {
             dni_dense_forward(pass->net, layer, inputs, marks, end - first, z, a);
         } else {
             dni_dropout_forward(layer, inputs, (end - first) * layer->outputs, z, a, pass->dropout,
-                                draws + pass->before * layer->outputs + at);
-            draws += pass->all * layer->outputs;
+                                draws + (uint64_t)pass->before * layer->outputs + at);
+            draws += (uint64_t)pass->all * layer->outputs;
         }
         inputs = a;
         marks = NULL;
@@ -4599,8 +4594,8 @@ Is it right? With w0[0,0] = 1.01 the output is 1.505 and the loss 0.505^2 / 2 = 
 grown by 0.0025125, and 0.0025125 / 0.01 = 0.25125, near 0.25.
 
 In the code, the bias gradient is the sum of the rows of dz, added one after the other. The sums
-start from zero, and what is frozen gets a gradient of zero; or they start from `from`, and what is
-frozen stays.
+start from zero, and what is frozen gets a gradient of zero; or they start from `from`, and frozen
+weights are left alone.
 */
 static void dni_dense_learn(const dn_net *net, const dn_layer *layer, const dn_real *inputs,
                             const uint64_t *marks, size_t rows, dn_real *dz, const dn_real *from,
@@ -4674,17 +4669,18 @@ in memory,
 
     dz[b,o] = -eta * dz[b,o];    w[i,o] += x[b,i] * dz[b,o]
 
-The gradient is never written down: of the two passes over the weights one is left, and for
-784 x 1000 weights, which fill no near cache, that is a tenth of the time of a step. The trainer
-takes this way for SGD without penalties or decay. (The sum starts from w instead of zero, so
-that the last bit can differ from `dn_backward` and `dn_optimizer_step` one after the other.)
+The gradient is never written down: of the two passes over the weights one is left, and for 784 x
+1000 weights, which fill no near cache, that is a tenth of the time of a step. The trainer takes
+this way for SGD without penalties or decay (large batches: chapter 11). (The sum starts from w
+instead of zero, so that the last bit can differ from `dn_backward` and `dn_optimizer_step` one
+after the other.)
 
 In the example above with eta = 0.1, `dz1` becomes -0.05, and w1 = (0.5, 2) receives
 3 * -0.05 = -0.15 and 0: it is (0.35, 2), as 0.5 - 0.1 * 1.5 says. A penalty would
 need the weights a second time, and momentum and Adam need the gradient itself for their
 averages: they take the way over the vector.
 */
-/* to = from + the gradient times `factor`; from NULL: the gradient. */
+/* to = from, or 0, + `factor` times the gradient of what is not frozen. Scales the deltas. */
 static void dni_learn(const dni_pass *pass, dn_real factor, const dn_real *from, dn_real *to) {
     const dn_workspace *workspace = pass->workspace;
     const size_t rows = workspace->count;
@@ -4716,12 +4712,11 @@ DN_API void dn_backward(const dn_net *net, dn_workspace *workspace, dn_loss loss
 ### How we know that it is right
 
 By the definition of the derivative: the next chapter, and `tests/test_gradients.c`. By another
-implementation: `tests/test_golden.c` compares the activations of every layer, losses, penalties
-and gradients with those of PyTorch, to 1e-5. By hand:
-`tests/test_layers.c` has a gradient through a custom activation, and one through dropout, where
-a dropped input leaves its weight alone. That frozen parts get a gradient of zero is
-in `tests/test_gradients.c`, that they do not move in `tests/test_layers.c`, which trains with
-plain SGD, that is, with the fused step, and with AdamW.
+implementation: `tests/test_golden.c` compares the activations of every layer, losses, penalties and
+gradients with those of PyTorch, to 1e-5. By hand: `tests/test_layers.c` has a gradient through a
+custom activation, and one through dropout, where a dropped input leaves its weight alone. That
+frozen parts get a gradient of zero is in `tests/test_gradients.c`, that they do not move in
+`tests/test_layers.c`.
 */
 
 /*
@@ -5653,8 +5648,7 @@ static bool dni_visit_next(dni_visit *visit, dn_loss loss) {
 
 /*
 The loss is summed in double precision over all samples in their order, and divided once. So the
-size of a portion does not show in the result, as it would if the means of portions were averaged,
-of which the last is smaller.
+size of a portion does not show in the result.
 */
 static dn_evaluation dni_evaluate(dni_visit *visit, dn_loss loss) {
     dn_evaluation result;
@@ -5962,7 +5956,7 @@ static dn_status dni_trainer_allocate(dn_trainer *trainer, dn_error *error) {
         trainer->history.epochs == NULL)
         return dni_fail(error, DN_ERROR_MEMORY,
                         "no memory to train %zu parameters in batches of %zu",
-                        net->parameter_count, batch);
+                        net->parameter_count, trainer->how.batch);
     return DN_OK;
 }
 
@@ -6174,11 +6168,17 @@ static const char *dni_kind_of_not_finite(const dn_real *numbers, size_t count) 
 
 static dn_status dni_diverged(dn_trainer *trainer) {
     const dn_net *net = trainer->net;
-    const char *place = NULL;
+    const dn_dataset *data = trainer->train;
+    const char *place = NULL, *found = NULL;
     const size_t rows = trainer->workspace.count;
-    const char *found = dni_kind_of_not_finite(trainer->inputs, rows * net->inputs);
-    if (found == NULL && trainer->train->targets != NULL)
-        found = dni_kind_of_not_finite(trainer->targets, rows * net->outputs);
+    const size_t first = (trainer->position - 1) * trainer->how.batch;
+    for (size_t s = first; !found && s < data->count && s - first < trainer->how.batch; s++) {
+        dn_dataset_gather(data, trainer->order + s, 0, 1, trainer->inputs);
+        found = dni_kind_of_not_finite(trainer->inputs, net->inputs);
+        if (found == NULL && data->targets != NULL)
+            found = dni_kind_of_not_finite(
+                data->targets + dni_row_of(data, trainer->order[s]) * net->outputs, net->outputs);
+    }
     if (found != NULL)
         return dni_fail(&trainer->error, DN_ERROR_DIVERGED,
                         "training diverged in epoch %zu, batch %zu: the samples themselves hold %s",
@@ -6363,12 +6363,12 @@ the portion before has left them.
 
 Plain gradient descent without penalties takes the short way of chapter 6. As later portions still
 need the old weights, its sums start from them in the first portion, wait in the gradient vector,
-and arrive in the net with the last. The learning rate is the schedule's.
+and arrive in the net with the last.
 
 *How we know:* `tests/test_training.c` writes three epochs out by hand, from `dn_forward`,
 `dn_backward` and `dn_optimizer_step`, and compares the parameters: the same bits with ten
 optimizers, and a difference below 2e-6 on the short way, which rounds once less. Batches of 600
-give the bits of the same in one piece, with dropout and frozen layers too.
+give the bits of one piece.
 */
 static void dni_train_portion(dn_trainer *trainer, const dni_pass *pass) {
     dn_net *net = trainer->net;
@@ -6448,8 +6448,8 @@ DN_API bool dn_trainer_step(dn_trainer *trainer) {
 /*
 ### The loop
 
-An epoch is the steps up to its end, a training is the epochs up to its end. There is no callback
-that a caller must use: whoever wants to do something in between writes the loop,
+There is no callback that a caller must use: whoever wants to do something in between writes the
+loop,
 
 ```c
 dn_trainer trainer;
@@ -6490,7 +6490,7 @@ DN_API dn_status dn_train(dn_net *net, const dn_dataset *train, const dn_dataset
     while (dn_trainer_epoch(&trainer)) continue;
     status = trainer.error.status;
     if (error != NULL && status != DN_OK) *error = trainer.error;
-    if (how->history != NULL) {
+    if (how != NULL && how->history != NULL) {
         *how->history = trainer.history;
         memset(&trainer.history, 0, sizeof trainer.history);
     }

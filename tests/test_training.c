@@ -285,6 +285,19 @@ static void large_batches(void) {
         dn_net_free(&net);
         dn_net_free(&before);
     }
+    x[550 * WIDTH] = 0;
+    x[10 * WIDTH] = (dn_real)INFINITY; /* the loss is finite, but not the gradient */
+    dn_net net;
+    dn_error error = {"", DN_OK};
+    dn_training how = zero_training();
+    how.batch = MANY;
+    how.epochs = 1;
+    how.keep_order = true;
+    make_net(&net, 3, false);
+    ok(dn_train(&net, &many, NULL, &how, &error) == DN_ERROR_DIVERGED &&
+           strstr(error.message, "the samples themselves hold infinity") != NULL,
+       "infinity in the first portion: %s", error.message);
+    dn_net_free(&net);
 }
 
 /* dn_train, epochs, and single steps are one and the same. */
@@ -829,6 +842,9 @@ static void refused(void) {
            trainer.how.epochs == 10 && trainer.how.batch == (few.count < 32 ? few.count : 32),
        "all defaults");
     dn_trainer_free(&trainer);
+    dn_net_free(&net);
+    make_net(&net, 1, false);
+    ok(dn_train(&net, &few, NULL, NULL, NULL) == DN_OK, "all defaults, in one call");
     dn_net_free(&net);
 }
 
