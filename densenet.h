@@ -5596,7 +5596,6 @@ differs: loss and accuracy, a confusion matrix, a list of mistakes. Its memory i
 trainer keeps one for the validation set, and no epoch allocates anything.
 */
 typedef struct dni_visit {
-    const dn_net *net;
     dn_workspace workspace;
     dni_look look;          /* the portion being looked at, from sample `look.first` on */
     const dn_real *outputs; /* [look.batch.count, net->outputs] */
@@ -5620,7 +5619,7 @@ static dn_status dni_visit_begin(dni_visit *visit, const dn_net *net, const dn_d
     if (status != DN_OK) return status;
     const size_t portion = dni_portion(data->count);
     dni_look *look = &visit->look;
-    visit->net = look->pass.net = net;
+    look->pass.net = net;
     look->pass.workspace = &visit->workspace;
     look->data = data;
     status = dn_workspace_init(&visit->workspace, net, portion, error);
@@ -5642,7 +5641,7 @@ static bool dni_visit_next(dni_visit *visit, dn_loss loss) {
     if (look->first >= look->data->count) return false;
     look->pass.loss = loss;
     visit->loss = dni_look_at(look, dni_portion(look->data->count - look->first), visit->loss);
-    visit->outputs = visit->workspace.a[visit->net->layer_count - 1];
+    visit->outputs = visit->workspace.a[look->pass.net->layer_count - 1];
     return true;
 }
 
@@ -5929,8 +5928,8 @@ enum { DNI_BATCH = 256 }; /* of each thread; more samples come in portions */
 
 static dn_status dni_trainer_allocate(dn_trainer *trainer, dn_error *error) {
     const dn_net *net = trainer->net;
-    const size_t most = DNI_BATCH * (size_t)dni_threads();
-    const size_t batch = trainer->how.batch < most ? trainer->how.batch : most;
+    const size_t most = DNI_BATCH * (size_t)dni_threads(), all = trainer->how.batch - 1;
+    const size_t batch = all / (all / most + 1) + 1; /* as even as can be */
     dn_status status = dn_workspace_init(&trainer->workspace, net, batch, error);
     if (status == DN_OK)
         status = dn_optimizer_init(&trainer->state, &trainer->how.optimizer, net, error);
