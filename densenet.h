@@ -90,8 +90,7 @@ It does: stacks of dense layers with dropout, for classification and regression,
 one computer, in single or double precision; training, evaluation, prediction.
 
 It does not: convolutions, recurrence, attention, graphs of layers, automatic
-differentiation of arbitrary code, graphics processors, 16-bit training. Programs
-that need these need another library.
+differentiation of arbitrary code, graphics processors, 16-bit training.
 
 ## Words
 
@@ -1556,10 +1555,9 @@ A dot product that is computed in 16 lanes, which are added at the end, has anot
 summation than one in 8 lanes, and another last bit: so lanes are always *different* elements of the
 result, never parts of one sum.
 
-C has no means to compile a text several times but to include it several times. So the
-header includes *itself*: the part between `#ifdef DNI_INSTANCE` and its `#endif` is read
-once for each instruction set, the rest only the first time. Who renames the file defines
-`DN_FILE` as its new name.
+C has no means to compile a text several times but to include it several times. So the header
+includes *itself*: the part between `#ifdef DNI_INSTANCE` and its `#endif` is read once for each
+instruction set, the rest only the first time.
 */
 #ifndef DN_FILE
 #define DN_FILE "densenet.h"
@@ -2386,10 +2384,12 @@ share 96 KB, for the stack of a thread can be as small as 128.
 
 For many rows it is worth copying the panel (*packing*) to where its rows lie behind each other; for
 few it is not. Few are up to 64; 48 of a b whose row fills a page, 4096 bytes; 24 where rows of a
-panel begin within a cache line, as AVX2's of 96 bytes do, or those of a b with 1000 columns; twice
-that where zeroes are left out, for each row of b is used half as often. Packing also serves a
-transposed b, and columns that do not fill a vector: the rest is zero. With masks it may be
-anything.
+panel begin within a cache line, as AVX2's of 96 bytes do, or those of a b with 1000 columns. Where
+four fifths of a are left out, a row of b is used a fifth as often, and few are five times as many.
+But tiles of one row want b near, and rows of b that lie 2048 bytes or a multiple apart share a
+quarter of the first cache (1024: half): there few are 10 (24), times five. 784-512-10 in batches of
+128 takes 0.88 of the time by that. Packing also serves a transposed b, and columns that do not fill
+a vector: the rest is zero. With masks it may be anything.
 */
 enum {
     DNI_NAME(panel) = DNI_TILE_VECTORS * DNI_LANES, /* columns of a wide tile */
@@ -2404,14 +2404,14 @@ typedef struct DNI_NAME(block) {
     size_t c_row, c_column; /* strides of c */
     bool at_end;            /* fewer rows of b lie behind than there are lanes */
     dn_real *packed;        /* room for a panel of b */
+    double few;             /* for more rows of a, b is packed */
     size_t group;           /* rows that share their bits: 1, 4 or 8 */
     const uint64_t *active; /* [rows / group, dni_marks_size(k)], or NULL: every k counts */
 } DNI_NAME(block);
 
 /*
 How many values of k a block has: what a panel and the bits have room for, in equal blocks; for over
-24 rows of a transposed a 96, or 128 with zeroes left out or narrow panels; for a large c and k 384:
-1000 x 1000 x 1000 takes 0.96 of the time.
+24 rows of a transposed a 96 or 128; for a large c and k 384 (1000^3 takes 0.96 of the time).
 */
 static size_t DNI_NAME(depth)(size_t m, size_t n, size_t k, const dni_factor *a,
                               const dni_factor *b, size_t group, bool looks) {
@@ -2617,12 +2617,12 @@ DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, s
 }
 
 /*
-A single sample is a case of its own. Its product uses each weight that it reads once, so that what
-counts is to keep the loads going: eight vectors of a row of weights at a time, which gives eight
-sums side by side. Of a digit only the rows of its lit pixels are read, a fifth of 784 x 128
-weights: the whole prediction takes 1.1 microseconds where reading all weights once would take 2.3
-(I2 of `make bench`). The sample itself comes from afar: in parts of 256; after each, the same part
-of the next sample is called for.
+A single sample is a case of its own. Its product uses each weight once, so that what counts is to
+keep the loads going: eight vectors of a row of weights at a time, for eight sums side by side. Of a
+digit only the rows of its lit pixels are read, a fifth of 784 x 128 weights: the whole prediction
+takes 1.1 microseconds where reading all weights once would take 2.3 (I2 of `make bench`). The
+sample itself comes from afar: in parts of 256; after each, the same part of the next sample is
+called for.
 */
 DNI_TARGET static void DNI_NAME(part_of_row)(size_t n, size_t k, const dn_real *a, size_t a_column,
                                              const dn_real *b, size_t b_row, const dn_real *from,
@@ -2673,14 +2673,11 @@ DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, siz
     const size_t most = block->group == 1 ? 8 : DNI_TILE_VECTORS;
     const size_t panels = (vectors + most - 1) / most;
     const size_t width_of_all = vectors / panels * lanes, wider = vectors % panels;
-    const bool in_lines = (DNI_NAME(panel) | block->b.row_stride) * sizeof(dn_real) % 64 == 0;
-    const bool in_page = block->b.row_stride * sizeof(dn_real) < 4096;
-    const size_t few = (size_t)(in_lines ? in_page ? 64 : 48 : 24) << (block->active != NULL);
     for (size_t panel = 0, start = 0, width; panel < panels; panel++, start += width) {
         width = width_of_all + (panel < wider ? lanes : 0);
         const size_t columns = width < n - start ? width : n - start;
         const bool reaches_out = columns < width && (!DNI_TILE_MASKS || block->at_end);
-        const bool packs = reaches_out || block->b.column_stride != 1 || m > few;
+        const bool packs = reaches_out || block->b.column_stride != 1 || (double)m > block->few;
         dni_factor b = block->b;
         b.data += start * b.column_stride;
         if (packs) DNI_NAME(pack)(block->k, columns, width, b, block->packed);
@@ -2744,6 +2741,10 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
         n = rows;
     }
     const size_t depth = DNI_NAME(depth)(m, n, k, &a, &b, group, looks);
+    const size_t b_row = b.row_stride * sizeof(dn_real);
+    const bool in_lines = (DNI_NAME(panel) * sizeof(dn_real) | b_row) % 64 == 0;
+    const double few = group == 1 && b_row % 1024 == 0 ? b_row % 2048 == 0 ? 10 : 24
+                       : !in_lines                     ? 24 : b_row < 4096 ? 64 : 48;
     const bool in_parts = !looks && m > 24 && m * n > DNI_NAME(warm) / 2;
     const bool copies = in_parts && a.column_stride != 1;
     const size_t width = (DNI_PACKED / depth - DNI_NAME(panel)) / 16 * 16; /* of a copy */
@@ -2759,7 +2760,7 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
         DNI_NAME(block) block = {
             k - start < depth ? k - start : depth, dni_from(a, row, start), dni_from(b, start, 0),
             dni_from(start == 0 ? from : sums, row, 0), c + row * sums.row_stride, sums.row_stride,
-            sums.column_stride, k - start < depth + DNI_LANES, packed, group,
+            sums.column_stride, k - start < depth + DNI_LANES, packed, few / density, group,
             looks ? active : NULL};
         if (copies) {
             DNI_NAME(pack)(block.k, rows, width, dni_turned(block.a), packed);
@@ -2791,12 +2792,11 @@ more even: of [40, 1000], 16 and 24 rows, but 31 and 32 vectors of columns. Of t
 1000] rows are a little more even than columns; but then the forward product, which is cut by
 columns, finds half of its weights in the other core's cache: W1 took 1.1 times as long. A product
 of less than 300,000 multiplications, some five microseconds, is finished sooner than two threads
-have agreed about it. Long arrays, in activations and updates, are dealt out in chunks.
+have agreed about it.
 
 Threads are OpenMP's: without `-fopenmp` everything runs in one. A product inside another parallel
-region of the caller's stays in the thread that asks for it. `tests/test_threads.sh` lets clang's
-ThreadSanitizer look for two threads at the same number, and puts such a place in to see that it is
-found.
+region of the caller's stays in the thread that asks for it. `tests/test_threads.sh` has clang's
+ThreadSanitizer look for two threads at the same number, and plants one.
 */
 DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b,
                                          dni_factor from, dn_real *c, size_t c_stride,
@@ -3132,9 +3132,8 @@ static inline void dni_neon_store_part(dn_real *p, DNI_VECTOR v, unsigned n) {
 /*
 ### Choosing
 
-The compiler's run-time library has asked the processor once, before `main`; the answer is
-a load and a comparison. `DN_INSTRUCTIONS` (`portable`, `avx2`, `avx512`, `neon`) fixes the
-choice when the program is compiled: for measuring, and for tests.
+The compiler's run-time library has asked the processor once, before `main`. `DN_INSTRUCTIONS` fixes
+the choice when the program is compiled: for measuring, and for tests.
 */
 static const dni_arithmetic *dni_arithmetic_of_this_machine(void) {
 #if defined(DN_INSTRUCTIONS)
@@ -7396,9 +7395,8 @@ byte b does when k more bytes follow it. From
     r ^= four bytes;
     r = table[3][first] ^ table[2][second] ^ table[1][third] ^ table[0][fourth]
 
-Four independent looks instead of four that wait for each other: the check of MNIST takes
-30 milliseconds. The tables are made anew for each file, in a few microseconds, because the
-library keeps nothing global.
+Four independent looks instead of four that wait for each other. The tables are made anew for each
+file, in microseconds, because the library keeps nothing global.
 */
 typedef struct dni_crc {
     uint32_t table[4][256];
