@@ -2160,7 +2160,7 @@ $$ c_{ij} = \sum_k a_{ik} \, b_{kj} $$
 
     for each i, j:  for each k:  c[i,j] = fma(a[i,k], b[k,j], c[i,j])
 
-Short, and right; `tests/test_product.c` has it as the measure for everything below. Why is it slow?
+Short, and right; `tests/test_product.c` measures everything below by it. Why is it slow?
 
 1. *Each addition waits for the one before.* A fused multiply-add takes four cycles until its
    result can be used. One sum is one chain: an operation every four cycles, where the core
@@ -2382,14 +2382,14 @@ again). Of a transposed a, in which each k is another line, a part is copied, su
 values. 1024 x 1024 x 1024 takes 0.95 of the time by that, as a weight gradient 0.8. Panel and copy
 share 96 KB, for the stack of a thread can be as small as 128.
 
-For many rows it is worth copying the panel (*packing*) to where its rows lie behind each other; for
-few it is not. Few are up to 64; 48 of a b whose row fills a page, 4096 bytes; 24 where rows of a
-panel begin within a cache line, as AVX2's of 96 bytes do, or those of a b with 1000 columns. Where
-four fifths of a are left out, a row of b is used a fifth as often, and few are five times as many.
-But tiles of one row want b near, and rows of b that lie 2048 bytes or a multiple apart share a
-quarter of the first cache (1024: half): there few are 10 (24), times five. 784-512-10 in batches of
-128 takes 0.88 of the time by that. Packing also serves a transposed b, and columns that do not fill
-a vector: the rest is zero. With masks it may be anything.
+For many rows it is worth copying the panel (*packing*) to where its rows lie behind each other,
+unless they do; for few it is not. Few are up to 64; 48 of a b whose row fills a page, 4096 bytes;
+24 where rows of a panel begin within a cache line, as AVX2's of 96 bytes do, or those of a b with
+1000 columns. Where four fifths of a are left out, a row of b is used a fifth as often: few are five
+times as many. But tiles of one row want b near, and its rows, if a multiple of 2048 bytes apart,
+share a quarter of the first cache (1024: half): there few are 10 (24), times five. 784-512-10 in
+batches of 128 takes 0.88 of the time by that. Packing also serves a transposed b, and columns that
+do not fill a vector: the rest is zero, with masks anything.
 */
 enum {
     DNI_NAME(panel) = DNI_TILE_VECTORS * DNI_LANES, /* columns of a wide tile */
@@ -2677,7 +2677,8 @@ DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, siz
         width = width_of_all + (panel < wider ? lanes : 0);
         const size_t columns = width < n - start ? width : n - start;
         const bool reaches_out = columns < width && (!DNI_TILE_MASKS || block->at_end);
-        const bool packs = reaches_out || block->b.column_stride != 1 || (double)m > block->few;
+        const bool packs = reaches_out || block->b.column_stride != 1 ||
+                           ((double)m > block->few && block->b.row_stride != width);
         dni_factor b = block->b;
         b.data += start * b.column_stride;
         if (packs) DNI_NAME(pack)(block->k, columns, width, b, block->packed);
@@ -3133,7 +3134,7 @@ static inline void dni_neon_store_part(dn_real *p, DNI_VECTOR v, unsigned n) {
 ### Choosing
 
 The compiler's run-time library has asked the processor once, before `main`. `DN_INSTRUCTIONS` fixes
-the choice when the program is compiled: for measuring, and for tests.
+the choice when the program is compiled, for measurements and tests.
 */
 static const dni_arithmetic *dni_arithmetic_of_this_machine(void) {
 #if defined(DN_INSTRUCTIONS)
@@ -3242,8 +3243,8 @@ DN_API void dn_matrix_multiply(dn_product which, dn_matrix a, dn_matrix b, dn_ma
 [64, 128] times [128, 10] is too little for two threads to meet for. A batch of 64 rows on its way
 through a whole net is not: the rows do not depend on each other, so that a thread can take its rows
 through all layers, forward and back, and meet the others once. Only the gradients are sums over all
-rows; those of the weights are cut as above. Two threads that met at every product and activation
-trained 784-128-10 in 0.86 of the time of one; in this way they need 0.71.
+rows; those of the weights are cut as above. 784-128-10 took two threads that met at every product
+and activation 0.86 of the time of one; in this way 0.71.
 
 The rows are dealt out in eights. If one thread would get many more than its share (of a batch of
 40, two threads would get 16 and 24), the batch stays with one thread, and its products are cut one
@@ -7396,7 +7397,7 @@ byte b does when k more bytes follow it. From
     r = table[3][first] ^ table[2][second] ^ table[1][third] ^ table[0][fourth]
 
 Four independent looks instead of four that wait for each other. The tables are made anew for each
-file, in microseconds, because the library keeps nothing global.
+file, because the library keeps nothing global.
 */
 typedef struct dni_crc {
     uint32_t table[4][256];
@@ -8536,9 +8537,9 @@ static void dni_gather_values(const dn_dataset *data, const dn_real *row, dn_rea
 }
 
 /*
-In a shuffled order each row lies somewhere else, where no cache has it. So the first eight rows of
+In a shuffled order each row lies somewhere else, where no cache has it: the first eight rows of
 bytes are called for at once, and while eight are converted the next eight, into the second cache.
-On MNIST that saves half of the time. Of the longer rows of numbers it is two and two.
+On MNIST that saves half of the time. Of longer rows of numbers it is two and two.
 */
 static void dni_gather(void *of, size_t begin, size_t end) {
     const dni_gathering *gathering = (const dni_gathering *)of;
