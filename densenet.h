@@ -2265,7 +2265,8 @@ forward pass a is the batch, `a_row` its width and `a_column` 1; for the weight 
     }
 #define DNI_ROW_END(r, VECTORS) VECTORS(DNI_END, DNI_END_LAST, r)
 #define DNI_ROWS_1(DO, VECTORS) DO(0, VECTORS)
-#define DNI_ROWS_4(DO, VECTORS) DO(0, VECTORS) DO(1, VECTORS) DO(2, VECTORS) DO(3, VECTORS)
+#define DNI_ROWS_2(DO, VECTORS) DO(0, VECTORS) DO(1, VECTORS)
+#define DNI_ROWS_4(DO, VECTORS) DNI_ROWS_2(DO, VECTORS) DO(2, VECTORS) DO(3, VECTORS)
 #define DNI_ROWS_6(DO, VECTORS) DNI_ROWS_4(DO, VECTORS) DO(4, VECTORS) DO(5, VECTORS)
 #define DNI_ROWS_8(DO, VECTORS) DNI_ROWS_6(DO, VECTORS) DO(6, VECTORS) DO(7, VECTORS)
 
@@ -2325,6 +2326,7 @@ DNI_DEFINE_TILE(4, 3)
 DNI_DEFINE_TILE(4, 2)
 DNI_DEFINE_TILE(4, 1)
 DNI_DEFINE_TILE(6, 2)
+DNI_DEFINE_TILE(2, 1)
 DNI_DEFINE_TILE(8, 1)
 DNI_DEFINE_TILE(1, 8)
 DNI_DEFINE_TILE(1, 7)
@@ -2525,8 +2527,9 @@ DNI_TARGET static void DNI_NAME(pack)(size_t k, size_t columns, size_t width, dn
 
 /*
 Some rows over `k` values of the index: as many tiles as it takes. A tile of 1 waits for its sums: 8
-or 9 rows are not 6 and ones, but begin with two tiles of 4. Tiles of fewer rows than a group share
-its bits. Of rows where nothing is to be done, as of pixels at the edge, not even c is read.
+or 9 rows are not 6 and ones, but begin with two tiles of 4; one vector also has tiles of 2. Tiles
+of fewer rows than a group share its bits. Of rows where nothing is to be done, as of pixels at the
+edge, not even c is read.
 */
 DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
                                       const uint64_t *active, size_t group, const dn_real *a,
@@ -2569,6 +2572,7 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
     default:
         if (active == NULL || group == 8) DNI_TILES(8, 1)
         DNI_TILES(4, 1)
+        DNI_TILES(2, 1)
         DNI_TILES(1, 1)
     }
 #undef DNI_TILES
@@ -2577,8 +2581,8 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
 /*
 All rows of a panel, of `columns` columns from `column` on. Where c is transposed the tiles work on
 a copy of their part of it; and where the columns do not fill the vectors, unless there are masks
-for the last of them, as AVX-512 has. (The tiles get numbers, not a structure: copying one to the
-stack would wait for all stores before, with two threads an eighth of the time.)
+for the last of them, as AVX-512 has. (The tiles get numbers, not a structure: copying one would
+wait for all stores before, with two threads an eighth of the time.)
 */
 DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, size_t column,
                                        size_t columns, const dn_real *b, size_t b_row) {
@@ -2588,7 +2592,7 @@ DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, s
     const size_t a_row = block->a.row_stride, a_column = block->a.column_stride;
     const bool copies = block->c_column != 1 || (columns < width && !DNI_TILE_MASKS);
     const size_t group = block->group;
-    const size_t most = copies ? block->active != NULL ? group : 12 : m; /* tiles of 6 or 4 */
+    const size_t most = copies ? block->active != NULL ? group : DNI_NAME(panel) / width * 12 : m;
     for (size_t row = 0, rows; row < m; row += rows) {
         rows = m - row < most ? m - row : most;
         const dn_real *a = block->a.data + row * a_row;
@@ -2699,7 +2703,7 @@ Turned round, vectors are of neighbouring pixels, and full: 0.55 of the time. (A
 counts 8/7; where a row is one vector, that counts 10/7 as it is.)
 */
 DNI_TARGET static bool DNI_NAME(turns)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b) {
-    if (b.column_stride != 1) return k > (k + 255) / 256 * m; /* blocks of about 256 */
+    if (b.column_stride != 1) return 5 * k > (k + 383) / 384 * 8 * m; /* blocks of 384 */
     const size_t as_it_is = (n + DNI_LANES - 1) / DNI_LANES * m; /* vectors of sums */
     const size_t turned = (m + DNI_LANES - 1) / DNI_LANES * n;
     return a.column_stride != 1 && k >= 16 && as_it_is * (n <= DNI_LANES ? 10 : 7) > turned * 8;
@@ -8662,11 +8666,9 @@ library as [inputs, outputs]: they are transposed on the way.
 
 ### Numbers as bytes
 
-A number is its bits, and bits are shifted into bytes, so that the order of the bytes in
-this machine's memory does not matter. `dni_put_bits` and `dni_get_bits` are the only
-places where memory becomes a number or a number memory. The lowest 8 bits come first. A
-compiler recognises both loops on a machine that keeps its numbers in this order anyway,
-and makes one load or store of each.
+A number is its bits, and bits are shifted into bytes, so that the order of the bytes in this
+machine's memory does not matter. `dni_put_bits` and `dni_get_bits` are the only places where memory
+becomes a number or a number memory. The lowest 8 bits come first.
 */
 static void dni_put_bits(unsigned char *to, uint64_t bits, size_t bytes) {
     for (size_t i = 0; i < bytes; i++) to[i] = (unsigned char)(bits >> (8 * i) & 255);
