@@ -1609,6 +1609,12 @@ typedef struct dni_factor {
     size_t first_mark;   /* the bit in its row that belongs to the first element */
 } dni_factor;
 
+/* Memory to call for while something else is computed: so many rows, so many bytes apart. */
+typedef struct dni_calls {
+    uintptr_t at;
+    size_t stride, left;
+} dni_calls;
+
 /* The part of a factor from this row and column on. */
 static inline dni_factor dni_from(dni_factor factor, size_t row, size_t column) {
     const bool in_rows = factor.column_stride == 1;
@@ -2276,9 +2282,11 @@ strides, b row by row. With `active`, only those values of k whose bit is set: s
 then call for the line behind: of a transposed a, the next pixels, which may lie in another core's
 cache: W4 of `make bench` takes 0.97 of the time, 0.92 on two threads. A wide dense tile calls for
 the c of the tile below, else that would begin by waiting: 784 x 256 x 4096 takes 0.93 of the time.
-It calls for a row with each of its first values of k.
+It calls for a row with each of its first values of k; then, with every sixth, for one of the next
+panel of a b that comes from memory: 784-4096-10 takes 0.92 of the time.
 */
 #define DNI_CALL_BELOW(r, v) DNI_CALL(below + v * DNI_LANES * sizeof *c, 1);
+#define DNI_CALL_BESIDE(r, v) DNI_CALL(beside->at + v * DNI_LANES * sizeof *c, 2);
 #define DNI_TILE_STEP(rows, vectors)             \
     DNI_VECTORS_##vectors(DNI_READ, DNI_READ, 0) \
     DNI_ROWS_##rows(DNI_ROW_STEP, DNI_VECTORS_##vectors)
@@ -2287,7 +2295,7 @@ It calls for a row with each of its first values of k.
         size_t k, const uint64_t *active, const dn_real *a, size_t a_row,  \
         size_t a_column, const dn_real *b_start, size_t b_row,             \
         const dn_real *from, size_t from_row, dn_real *c, size_t c_row,    \
-        unsigned last) {                                                   \
+        unsigned last, dni_calls *beside) {                                \
         const dn_real *at = a, *b = b_start;                               \
         const size_t calls = rows >= 4 && vectors >= 3 ? rows : 0;         \
         uintptr_t below = (uintptr_t)(c + (rows - 1) * c_row);             \
@@ -2298,6 +2306,14 @@ It calls for a row with each of its first values of k.
                 below += c_row * sizeof *c;                                \
                 DNI_VECTORS_##vectors(DNI_CALL_BELOW, DNI_CALL_BELOW, 0)   \
                 DNI_TILE_STEP(rows, vectors)                               \
+            }                                                              \
+            while (calls > 0 && beside->left > 0 && i + 6 <= k) {          \
+                DNI_VECTORS_##vectors(DNI_CALL_BESIDE, DNI_CALL_BESIDE, 0) \
+                beside->at += beside->stride, beside->left--;              \
+                for (const size_t six = i + 6; i < six; i++) {             \
+                    DNI_TILE_STEP(rows, vectors)                           \
+                    at += a_column, b += b_row;                            \
+                }                                                          \
             }                                                              \
             for (; i < k; i++, at += a_column, b += b_row) {               \
                 DNI_TILE_STEP(rows, vectors)                               \
@@ -2312,7 +2328,7 @@ It calls for a row with each of its first values of k.
                 DNI_TILE_STEP(rows, vectors)                               \
             }                                                              \
         DNI_ROWS_##rows(DNI_ROW_END, DNI_VECTORS_##vectors)                \
-        (void)a_row, (void)from_row, (void)c_row, (void)last;              \
+        (void)last;                                                        \
     }
 #if DNI_TILE_VECTORS == 4
 #ifdef __GNUC__
@@ -2407,6 +2423,7 @@ typedef struct DNI_NAME(block) {
     bool at_end;            /* fewer rows of b lie behind than there are lanes */
     dn_real *packed;        /* room for a panel of b */
     double few;             /* for more rows of a, b is packed */
+    dni_calls beside;       /* the next panel of b; stride 0 if it is near */
     size_t group;           /* rows that share their bits: 1, 4 or 8 */
     const uint64_t *active; /* [rows / group, dni_marks_size(k)], or NULL: every k counts */
 } DNI_NAME(block);
@@ -2535,13 +2552,14 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
                                       const uint64_t *active, size_t group, const dn_real *a,
                                       size_t a_row, size_t a_column, const dn_real *b,
                                       size_t b_row, const dn_real *from, size_t from_row,
-                                      dn_real *c, size_t c_row, unsigned last) {
+                                      dn_real *c, size_t c_row, unsigned last, dni_calls *beside) {
 #define DNI_TILES(count, width)                                                         \
     for (; rows >= count && (count != 6 || rows / 2 != 4);                              \
          rows -= count, a += count * a_row, c += count * c_row) {                       \
         if (active == NULL || from != c || !dni_is_idle(active, k))                     \
             DNI_NAME(DNI_JOIN(tile_##count##x, width))(                                 \
-                k, active, a, a_row, a_column, b, b_row, from, from_row, c, c_row, last); \
+                k, active, a, a_row, a_column, b, b_row, from, from_row, c, c_row, last, \
+                beside);                                                                \
         if (from != NULL) from += count * from_row;                                     \
         if (active != NULL) active += count / group * dni_marks_size(k);                \
     }
@@ -2584,7 +2602,7 @@ a copy of their part of it; and where the columns do not fill the vectors, unles
 for the last of them, as AVX-512 has. (The tiles get numbers, not a structure: copying one would
 wait for all stores before, with two threads an eighth of the time.)
 */
-DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, size_t column,
+DNI_TARGET static void DNI_NAME(cells)(DNI_NAME(block) *block, size_t m, size_t column,
                                        size_t columns, const dn_real *b, size_t b_row) {
     const size_t vectors = (columns + DNI_LANES - 1) / DNI_LANES, width = vectors * DNI_LANES;
     const unsigned last = (unsigned)(columns + DNI_LANES - width); /* lanes of the last vector */
@@ -2602,14 +2620,14 @@ DNI_TARGET static void DNI_NAME(cells)(const DNI_NAME(block) *block, size_t m, s
         const dni_factor from = dni_from(block->from, row, column);
         if (!copies) {
             DNI_NAME(rows)(rows, vectors, k, active, group, a, a_row, a_column, b, b_row,
-                           from.data, from.row_stride, c, block->c_row, last);
+                           from.data, from.row_stride, c, block->c_row, last, &block->beside);
             continue;
         }
         if (active != NULL && from.data == c && dni_is_idle(active, k)) continue;
         dn_real copy[12 * DNI_NAME(panel)];
         if (from.data != NULL) DNI_NAME(pack)(rows, columns, width, from, copy);
         DNI_NAME(rows)(rows, vectors, k, active, group, a, a_row, a_column, b, b_row,
-                       from.data != NULL ? copy : NULL, width, copy, width, last);
+                       from.data != NULL ? copy : NULL, width, copy, width, last, &block->beside);
         if (block->c_column != 1) dni_transpose(copy, width, rows, columns, c, block->c_column);
         for (size_t r = 0; block->c_column == 1 && r < rows; r++, c += block->c_row)
             for (size_t j = 0; j < columns; j += DNI_LANES) {
@@ -2635,11 +2653,11 @@ DNI_TARGET static void DNI_NAME(part_of_row)(size_t n, size_t k, const dn_real *
     uint64_t own[DNI_FEW_WORDS], *active = looks ? own : NULL;
     if (looks) DNI_NAME(mark)(a, k, active);
     for (; n >= WIDE; n -= WIDE, b += WIDE, from += WIDE, c += WIDE)
-        DNI_NAME(tile_1x8)(k, active, a, 0, a_column, b, b_row, from, 0, c, 0, DNI_LANES);
+        DNI_NAME(tile_1x8)(k, active, a, 0, a_column, b, b_row, from, 0, c, 0, DNI_LANES, NULL);
     const unsigned rest = (unsigned)(n % DNI_LANES);
     if (n >= DNI_LANES)
         DNI_NAME(rows)(1, n / DNI_LANES, k, active, 1, a, 0, a_column, b, b_row, from, 0, c, 0,
-                       DNI_LANES);
+                       DNI_LANES, NULL);
     if (rest == 0) return;
     b += n - rest, from += n - rest, c += n - rest;
     DNI_VECTOR sum = DNI_LOAD_PART(from, rest);
@@ -2672,7 +2690,7 @@ DNI_TARGET static void DNI_NAME(row)(size_t n, size_t k, const dn_real *a, size_
 All of c for one block of k, panel by panel, as even as whole vectors can be: 1000 columns are 63
 vectors, 15 panels of four and one of three.
 */
-DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, size_t m, size_t n) {
+DNI_TARGET static void DNI_NAME(block_product)(DNI_NAME(block) *block, size_t m, size_t n) {
     const size_t lanes = DNI_LANES, vectors = (n + lanes - 1) / lanes;
     const size_t most = block->group == 1 ? 8 : DNI_TILE_VECTORS;
     const size_t panels = (vectors + most - 1) / most;
@@ -2686,6 +2704,8 @@ DNI_TARGET static void DNI_NAME(block_product)(const DNI_NAME(block) *block, siz
         dni_factor b = block->b;
         b.data += start * b.column_stride;
         if (packs) DNI_NAME(pack)(block->k, columns, width, b, block->packed);
+        block->beside.at = (uintptr_t)b.data + width * sizeof *b.data;
+        block->beside.left = block->beside.stride == 0 || start + width >= n ? 0 : block->k;
         DNI_NAME(cells)(block, m, start, columns, packs ? block->packed : b.data,
                         packs ? width : b.row_stride);
     }
@@ -2765,7 +2785,8 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
         DNI_NAME(block) block = {
             k - start < depth ? k - start : depth, dni_from(a, row, start), dni_from(b, start, 0),
             dni_from(start == 0 ? from : sums, row, 0), c + row * sums.row_stride, sums.row_stride,
-            sums.column_stride, k - start < depth + DNI_LANES, packed, few / density, group,
+            sums.column_stride, k - start < depth + DNI_LANES, packed, few / density,
+            {0, looks || b.column_stride != 1 || k * n <= DNI_NAME(warm) ? 0 : b_row, 0}, group,
             looks ? active : NULL};
         if (copies) {
             DNI_NAME(pack)(block.k, rows, width, dni_turned(block.a), packed);
@@ -2799,9 +2820,9 @@ columns, finds half of its weights in the other core's cache: W1 took 1.1 times 
 of less than 300,000 multiplications, some five microseconds, is finished sooner than two threads
 have agreed about it.
 
-Threads are OpenMP's: without `-fopenmp` everything runs in one. A product inside another parallel
-region of the caller's stays in the thread that asks for it. `tests/test_threads.sh` has clang's
-ThreadSanitizer look for two threads at the same number, and plants one.
+Threads are OpenMP's: without `-fopenmp` everything runs in one. Inside a parallel region of the
+caller's a product stays in its thread. `tests/test_threads.sh` has clang's ThreadSanitizer look for
+two threads at the same number, and plants one.
 */
 DNI_TARGET static void DNI_NAME(product)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b,
                                          dni_factor from, dn_real *c, size_t c_stride,
@@ -3664,12 +3685,7 @@ DN_API void dn_net_free(dn_net *net) {
 
 What a layer has is shown as matrices that own nothing. The view points into the vector, so
 that writing through it changes the net. For a dropout layer the views have no rows, and a loop
-over all layers needs no exception:
-
-| layer | `dn_net_weights` | `dn_net_biases` |
-|---|---|---|
-| dense, I inputs, O outputs | [I, O] | [1, O] |
-| dropout, O inputs and outputs | [0, O] | [0, O] |
+over all layers needs no exception.
 */
 DN_API dn_matrix dn_matrix_view(dn_real *data, size_t rows, size_t columns) {
     dn_matrix view;
@@ -3716,9 +3732,9 @@ where the parameters are. For 784-128-10 with dropout of a quarter between the t
 The check by hand: (784 + 1) 128 = 100,480 and (128 + 1) 10 = 1,290. Where layers are frozen,
 the last line tells how many parameters are.
 
-The text is written as `snprintf` would write it: never more than the capacity, always
-terminated, and the result is the length that the whole text has. So it can be measured first,
-with a capacity of 0. `dni_text` appends to a buffer that may be too small and keeps counting.
+The text is written as `snprintf` would write it: never more than the capacity, always terminated,
+and the result is the length that the whole text has. It can be measured first, with a capacity of
+0. `dni_text` appends to a buffer that may be too small and keeps counting.
 */
 typedef struct dni_text {
     char *start;
@@ -6580,18 +6596,7 @@ Each arrow is a section. One rule holds from the first to the last: **memory is 
 for what is there, not for what a header promises.** A file that declares 2^31 pictures
 of 2^31 pixels and ends after 16 bytes costs one small block and one message.
 
-A message names the file and the byte, what was expected and what was found. The status
-beside it is for the program that wants to react:
-
-| status | what was wrong |
-|---|---|
-| `DN_ERROR_FILE` | no such file, not readable; the reader reported a failure |
-| `DN_ERROR_TRUNCATED` | the data ends before its own header, or its compression, says so |
-| `DN_ERROR_FORMAT` | something else than IDX, or more bytes than the header allows |
-| `DN_ERROR_CHECKSUM` | unpacked to other bytes, or another number of them, than packed |
-| `DN_ERROR_TOO_LARGE` | sizes whose product no `size_t` holds; more than 8 of them |
-| `DN_ERROR_SHAPE` | images and labels that do not belong together |
-| `DN_ERROR_LABEL` | a label that is no class |
+A message names the file and the byte, what was expected and what was found.
 
 ### Streams and files
 
@@ -6673,11 +6678,8 @@ the size is known (most files tell it), the second block has this size and one b
 that the end is seen in the same read. It is not taken at once, because a directory, too,
 can be opened on some systems, and gives an absurd size.
 
-When the size is unknown, the block is doubled whenever it is full. A block of n bytes
-is only asked for when n/2 bytes have been delivered, and the copying costs, all together,
-less than two copies of the data:
-
-$$ n_0 + 2 n_0 + 4 n_0 + \dots + 2^k n_0 < 2^{k+1} n_0 $$
+When the size is unknown, the block is doubled whenever it is full. A block of n bytes is only asked
+for when n/2 bytes have been delivered, and the copying costs less than two copies of the data.
 
 Reading on after the first block is of no use when that block shows that the data is
 something else, or that it must end earlier. The reader of a format may therefore give
@@ -6729,15 +6731,8 @@ unpacking removes the `.gz`; and some programs replaced the `-` before `idx` by 
 for one means the data, so the others are tried when it is missing. Whether the bytes are packed is
 decided by the bytes, never by the name: browsers unpack a file and keep its `.gz`.
 
-| n | form | of `train-images-idx3-ubyte` |
-|---|---|---|
-| 0 | the name itself | `train-images-idx3-ubyte` |
-| 1 | with `.gz`, or without | `train-images-idx3-ubyte.gz` |
-| 2 | the mark before `idx` exchanged | `train-images.idx3-ubyte` |
-| 3 | both | `train-images.idx3-ubyte.gz` |
-
-Bit 0 of n exchanges the ending, bit 1 the mark. The mark is looked for in the last part
-of the path only; a name without it has the first two forms.
+Of a form's number, bit 0 exchanges the ending, bit 1 the mark. The mark is looked for in the last
+part of the path only; a name without it has the first two forms.
 
 Two functions make a stream of a file. `fread` returns a short count both at the end and
 on failure; a stream must tell these apart.
@@ -7400,8 +7395,8 @@ byte b does when k more bytes follow it. From
     r ^= four bytes;
     r = table[3][first] ^ table[2][second] ^ table[1][third] ^ table[0][fourth]
 
-Four independent looks instead of four that wait for each other. The tables are made anew for each
-file, because the library keeps nothing global.
+Four independent looks instead of four that wait for each other. The tables are made for each file:
+the library keeps nothing global.
 */
 typedef struct dni_crc {
     uint32_t table[4][256];
@@ -8627,13 +8622,8 @@ The header of a net 784-256-10 is, with line breaks added,
 
 There is nothing in it to be executed, nothing to be unpacked, and no number in it that
 the length of the file does not check. The alternatives have more of each:
-
-| format | needs | its readers must beware of |
-|---|---|---|
-| pickle (PyTorch's .pt) | a Python interpreter | programs in the data, which it runs |
-| HDF5 (Keras' .h5) | a library of several hundred thousand lines | pointers all over the file |
-| NumPy's .npz | zip and deflate | bombs: a kilobyte that unpacks to a gigabyte |
-| safetensors | a page of JSON | what this chapter checks |
+PyTorch's .pt is a program for a Python interpreter, Keras' .h5 needs a library of several hundred
+thousand lines, and a kilobyte of NumPy's .npz may unpack to a gigabyte.
 
 In Python, without any library but NumPy, a file is read by
 
@@ -11660,7 +11650,7 @@ A microcontroller has no file system, perhaps no floating point, and 32 kilobyte
 everything. What it needs of a net is its numbers and one function. Both fit into one
 C file, which this chapter writes.
 
-What the file does without, and what takes its place:
+What the file does without, and what replaces it:
 
 | not there | in its place |
 |---|---|
@@ -11702,8 +11692,6 @@ The two forms differ in the types of the tables and in the loops:
 | scratch of 784-128-10 | 512 bytes | 128 bytes |
 | scores | outputs of the last activation | logits times 65536 |
 | the same bits on every machine | no | yes |
-
-The scratch is for the outputs of hidden layers.
 
 ### Writing text
 
