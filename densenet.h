@@ -1609,7 +1609,7 @@ typedef struct dni_factor {
     size_t first_mark;   /* the bit in its row that belongs to the first element */
 } dni_factor;
 
-/* Memory to call for while something else is computed: so many rows, so many bytes apart. */
+/* Memory to call for during other work: so many rows, so many bytes apart. */
 typedef struct dni_calls {
     uintptr_t at;
     size_t stride, left;
@@ -2406,8 +2406,8 @@ unless they do; for few it is not. Few are up to 64; 48 of a b whose row fills a
 1000 columns. Where four fifths of a are left out, a row of b is used a fifth as often: few are five
 times as many. But tiles of one row want b near, and its rows, if a multiple of 2048 bytes apart,
 share a quarter of the first cache (1024: half): there few are 10 (24), times five. 784-512-10 in
-batches of 128 takes 0.88 of the time by that. Packing also serves a transposed b, and columns that
-do not fill a vector: the rest is zero, with masks anything.
+batches of 128 takes 0.88 of the time. Packing also serves a transposed b, and columns that do not
+fill a vector: the rest is zero, with masks anything.
 */
 enum {
     DNI_NAME(panel) = DNI_TILE_VECTORS * DNI_LANES, /* columns of a wide tile */
@@ -2716,14 +2716,14 @@ A product can be turned round, c^T = b^T a^T. When is that better?
 
 In dX = dZ W^T the rows of W^T, the vectors to be, are columns of W. Either W^T is packed, which
 turns k n numbers; or all is turned round: then the small dZ^T is packed, and the m n numbers of the
-result are turned, once per block of k.
+result are turned, once per block of k; they count 8/5.
 
 In dW = X^T dZ with ten columns, six of 16 lanes are empty, and each number of X serves one vector.
 Turned round, vectors are of neighbouring pixels, and full: 0.55 of the time. (A turned vector
 counts 8/7; where a row is one vector, that counts 10/7 as it is.)
 */
 DNI_TARGET static bool DNI_NAME(turns)(size_t m, size_t n, size_t k, dni_factor a, dni_factor b) {
-    if (b.column_stride != 1) return 5 * k > (k + 383) / 384 * 8 * m; /* blocks of 384 */
+    if (b.column_stride != 1) return 5 * k > (k + 383) / 384 * 8 * m; /* AVX-512's blocks */
     const size_t as_it_is = (n + DNI_LANES - 1) / DNI_LANES * m; /* vectors of sums */
     const size_t turned = (m + DNI_LANES - 1) / DNI_LANES * n;
     return a.column_stride != 1 && k >= 16 && as_it_is * (n <= DNI_LANES ? 10 : 7) > turned * 8;
@@ -3159,7 +3159,7 @@ static inline void dni_neon_store_part(dn_real *p, DNI_VECTOR v, unsigned n) {
 ### Choosing
 
 The compiler's run-time library has asked the processor once, before `main`. `DN_INSTRUCTIONS` fixes
-the choice when the program is compiled, for measurements and tests.
+the choice when the program is compiled, for measuring and tests.
 */
 static const dni_arithmetic *dni_arithmetic_of_this_machine(void) {
 #if defined(DN_INSTRUCTIONS)

@@ -179,6 +179,9 @@ static void large_sizes(const dni_arithmetic **all, size_t count) {
                             right = same(all[s], (dn_product)use, m, n, k, start, look, 0) && right;
         ok(right, "%zu x %zu x %zu, all uses and instruction sets", m, n, k);
     }
+#ifdef _OPENMP
+    omp_set_num_threads(threads);
+#endif
 }
 
 /* NaN and infinity in either factor reach exactly the elements they belong to. */
