@@ -1609,11 +1609,12 @@ typedef struct dni_factor {
     size_t first_mark;   /* the bit in its row that belongs to the first element */
 } dni_factor;
 
-/* Memory to call for during other work: so many rows, so many bytes apart. */
-typedef struct dni_calls {
+/* Memory to call for during other work: so many rows, so many bytes apart. And where to copy b. */
+typedef struct dni_beside {
     uintptr_t at;
     size_t stride, left;
-} dni_calls;
+    dn_real *copy;
+} dni_beside;
 
 /* The part of a factor from this row and column on. */
 static inline dni_factor dni_from(dni_factor factor, size_t row, size_t column) {
@@ -1807,8 +1808,8 @@ error and where it was found). Details:
 
 - *Rounding x/ln 2 to a whole number*: adding 1.5 * 2^23 to a float pushes the fraction
   out of its 24 bits; subtracting it again leaves the whole number. No special instruction.
-- *r must be exact to the last bit*: ln 2 is split into a part with few bits, whose product
-  with n is exact, and the rest.
+- *r must be exact to the last bit*: ln 2 is split into 355 / 512, of which few bits make the
+  product with n exact, and the rest (Cody, Waite, 1980).
 - *2^n* is no normal number for n = -151, nor finite for 128: it is applied in two halves, the
   second of which may round the result to a subnormal number or to zero, once.
 - x beyond +-105 (double: +-746) gives infinity or zero all the same, so it is clamped there. A NaN
@@ -2186,8 +2187,8 @@ with 16):
 | 40 x 784 x 1000 | 3.3 | 95 | 144 |
 | 128 x 784 x 10 | 3.8 | 67 | 95 |
 
-(Portable C comes to 1.2: compiled without a processor in mind, it has to call the C library for
-each fused multiply-add. With `-mfma` it is 14 times faster.)
+(Portable C comes to 1.2: it has to call the C library for each fused multiply-add. With `-mfma` it
+is 14 times as fast.)
 
 ### Registers
 
@@ -2283,41 +2284,52 @@ then call for the line behind: of a transposed a, the next pixels, which may lie
 cache: W4 of `make bench` takes 0.97 of the time, 0.92 on two threads. A wide dense tile calls for
 the c of the tile below, else that would begin by waiting: 784 x 256 x 4096 takes 0.93 of the time.
 It calls for a row with each of its first values of k; then, with every sixth, for one of the next
-panel of a b that comes from memory: 784-4096-10 takes 0.92 of the time.
+panel of a b that comes from memory: 784-4096-10 takes 0.92 of the time. The first tile of a panel
+may have to copy it.
 */
 #define DNI_CALL_BELOW(r, v) DNI_CALL(below + v * DNI_LANES * sizeof *c, 1);
 #define DNI_CALL_BESIDE(r, v) DNI_CALL(beside->at + v * DNI_LANES * sizeof *c, 2);
-#define DNI_TILE_STEP(rows, vectors)             \
-    DNI_VECTORS_##vectors(DNI_READ, DNI_READ, 0) \
-    DNI_ROWS_##rows(DNI_ROW_STEP, DNI_VECTORS_##vectors)
+#define DNI_COPY(r, v) DNI_STORE(copy, b##v), copy += DNI_LANES;
+#define DNI_NO_COPY(r, v)
+#define DNI_TILE_STEP(rows, vectors, MAYBE_COPY)         \
+    DNI_VECTORS_##vectors(DNI_READ, DNI_READ, 0)         \
+    DNI_VECTORS_##vectors(MAYBE_COPY, MAYBE_COPY, 0)     \
+    DNI_ROWS_##rows(DNI_ROW_STEP, DNI_VECTORS_##vectors) \
+    i++, at += a_column, b += b_row;
 #define DNI_DEFINE_TILE(rows, vectors)                                     \
     DNI_TARGET static void DNI_NAME(DNI_JOIN(tile_##rows##x, vectors))(    \
         size_t k, const uint64_t *active, const dn_real *a, size_t a_row,  \
         size_t a_column, const dn_real *b_start, size_t b_row,             \
         const dn_real *from, size_t from_row, dn_real *c, size_t c_row,    \
-        unsigned last, dni_calls *beside) {                                \
+        unsigned last, dni_beside *beside) {                               \
         const dn_real *at = a, *b = b_start;                               \
         const size_t calls = rows >= 4 && vectors >= 3 ? rows : 0;         \
         uintptr_t below = (uintptr_t)(c + (rows - 1) * c_row);             \
         size_t i = 0;                                                      \
         DNI_ROWS_##rows(DNI_ROW_START, DNI_VECTORS_##vectors)              \
         if (active == NULL) {                                              \
-            for (; i < calls && i < k; i++, at += a_column, b += b_row) {  \
+            dn_real *copy = calls > 0 ? beside->copy : NULL;               \
+            while (copy != NULL && i < k) {                                \
+                DNI_VECTORS_##vectors(DNI_CALL_BESIDE, DNI_CALL_BESIDE, 0) \
+                beside->at += beside->stride;                              \
+                beside->left -= beside->left > 0;                          \
+                for (const size_t six = i + 6; i < six && i < k;) {        \
+                    DNI_TILE_STEP(rows, vectors, DNI_COPY)                 \
+                }                                                          \
+            }                                                              \
+            while (i < calls && i < k) {                                   \
                 below += c_row * sizeof *c;                                \
                 DNI_VECTORS_##vectors(DNI_CALL_BELOW, DNI_CALL_BELOW, 0)   \
-                DNI_TILE_STEP(rows, vectors)                               \
+                DNI_TILE_STEP(rows, vectors, DNI_NO_COPY)                  \
             }                                                              \
             while (calls > 0 && beside->left > 0 && i + 6 <= k) {          \
                 DNI_VECTORS_##vectors(DNI_CALL_BESIDE, DNI_CALL_BESIDE, 0) \
                 beside->at += beside->stride, beside->left--;              \
-                for (const size_t six = i + 6; i < six; i++) {             \
-                    DNI_TILE_STEP(rows, vectors)                           \
-                    at += a_column, b += b_row;                            \
+                for (const size_t six = i + 6; i < six;) {                 \
+                    DNI_TILE_STEP(rows, vectors, DNI_NO_COPY)              \
                 }                                                          \
             }                                                              \
-            for (; i < k; i++, at += a_column, b += b_row) {               \
-                DNI_TILE_STEP(rows, vectors)                               \
-            }                                                              \
+            while (i < k) { DNI_TILE_STEP(rows, vectors, DNI_NO_COPY) }    \
         }                                                                  \
         for (size_t start = 0; active != NULL && start < k; start += 64)   \
             for (uint64_t bits = *active++; bits != 0; bits &= bits - 1) { \
@@ -2325,7 +2337,7 @@ panel of a b that comes from memory: 784-4096-10 takes 0.92 of the time.
                 at = a + i * a_column;                                     \
                 b = b_start + i * b_row;                                   \
                 if (rows == 4) DNI_CALL((uintptr_t)at + 64, 1);            \
-                DNI_TILE_STEP(rows, vectors)                               \
+                DNI_TILE_STEP(rows, vectors, DNI_NO_COPY)                  \
             }                                                              \
         DNI_ROWS_##rows(DNI_ROW_END, DNI_VECTORS_##vectors)                \
         (void)last;                                                        \
@@ -2401,13 +2413,16 @@ values. 1024 x 1024 x 1024 takes 0.95 of the time by that, as a weight gradient 
 share 96 KB, for the stack of a thread can be as small as 128.
 
 For many rows it is worth copying the panel (*packing*) to where its rows lie behind each other,
-unless they do; for few it is not. Few are up to 64; 48 of a b whose row fills a page, 4096 bytes;
-24 where rows of a panel begin within a cache line, as AVX2's of 96 bytes do, or those of a b with
-1000 columns. Where four fifths of a are left out, a row of b is used a fifth as often: few are five
-times as many. But tiles of one row want b near, and its rows, if a multiple of 2048 bytes apart,
-share a quarter of the first cache (1024: half): there few are 10 (24), times five. 784-512-10 in
-batches of 128 takes 0.88 of the time. Packing also serves a transposed b, and columns that do not
-fill a vector: the rest is zero, with masks anything.
+unless they do; for few it is not. The first tile copies what it reads: a copy alone would wait for
+memory (AVX2: 40 x 784 x 1000 takes 0.96 of the time, 1024 x 1024 x 1024 as a weight gradient 0.97).
+Few are up to 64; 24 where rows of a panel begin within a cache line, as AVX2's of 96 bytes do; 12
+where a row of b fills a page, or nearly, 4000 bytes (AVX2: 24 x 784 x 1024 takes 0.87). Where
+zeroes are left out, no tile reads all of the panel, it is packed before, and for 12 stand 48 or 24.
+Where they are four fifths, a row of b is used a fifth as often: few are five times as many. But
+tiles of one row want b near, and its rows, if a multiple of 2048 bytes apart, share a quarter of
+the first cache (1024: half): there few are 10 (24), times five. 784-512-10 in batches of 128 takes
+0.88 of the time. Packing also serves a transposed b, and columns that do not fill a vector: the
+rest is zero, with masks anything.
 */
 enum {
     DNI_NAME(panel) = DNI_TILE_VECTORS * DNI_LANES, /* columns of a wide tile */
@@ -2423,7 +2438,7 @@ typedef struct DNI_NAME(block) {
     bool at_end;            /* fewer rows of b lie behind than there are lanes */
     dn_real *packed;        /* room for a panel of b */
     double few;             /* for more rows of a, b is packed */
-    dni_calls beside;       /* the next panel of b; stride 0 if it is near */
+    dni_beside beside;      /* the next panel of b; stride 0 if it is near */
     size_t group;           /* rows that share their bits: 1, 4 or 8 */
     const uint64_t *active; /* [rows / group, dni_marks_size(k)], or NULL: every k counts */
 } DNI_NAME(block);
@@ -2552,7 +2567,8 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
                                       const uint64_t *active, size_t group, const dn_real *a,
                                       size_t a_row, size_t a_column, const dn_real *b,
                                       size_t b_row, const dn_real *from, size_t from_row,
-                                      dn_real *c, size_t c_row, unsigned last, dni_calls *beside) {
+                                      dn_real *c, size_t c_row, unsigned last,
+                                      dni_beside *beside) {
 #define DNI_TILES(count, width)                                                         \
     for (; rows >= count && (count != 6 || rows / 2 != 4);                              \
          rows -= count, a += count * a_row, c += count * c_row) {                       \
@@ -2597,13 +2613,14 @@ DNI_TARGET static void DNI_NAME(rows)(size_t rows, size_t vectors, size_t k,
 }
 
 /*
-All rows of a panel, of `columns` columns from `column` on. Where c is transposed the tiles work on
-a copy of their part of it; and where the columns do not fill the vectors, unless there are masks
-for the last of them, as AVX-512 has. (The tiles get numbers, not a structure: copying one would
-wait for all stores before, with two threads an eighth of the time.)
+The rows from `row` on of a panel of `columns` columns, from `column` on. Where c is transposed the
+tiles work on a copy of their part of it; and where the columns do not fill the vectors, unless
+there are masks for the last of them, as AVX-512 has. (The tiles get numbers, not a structure:
+copying one would wait for all stores before, with two threads an eighth of the time.)
 */
-DNI_TARGET static void DNI_NAME(cells)(DNI_NAME(block) *block, size_t m, size_t column,
-                                       size_t columns, const dn_real *b, size_t b_row) {
+DNI_TARGET static void DNI_NAME(cells)(DNI_NAME(block) *block, size_t row, size_t m,
+                                       size_t column, size_t columns, const dn_real *b,
+                                       size_t b_row) {
     const size_t vectors = (columns + DNI_LANES - 1) / DNI_LANES, width = vectors * DNI_LANES;
     const unsigned last = (unsigned)(columns + DNI_LANES - width); /* lanes of the last vector */
     const size_t k = block->k;
@@ -2611,7 +2628,7 @@ DNI_TARGET static void DNI_NAME(cells)(DNI_NAME(block) *block, size_t m, size_t 
     const bool copies = block->c_column != 1 || (columns < width && !DNI_TILE_MASKS);
     const size_t group = block->group;
     const size_t most = copies ? block->active != NULL ? group : DNI_NAME(panel) / width * 12 : m;
-    for (size_t row = 0, rows; row < m; row += rows) {
+    for (size_t rows; row < m; row += rows) {
         rows = m - row < most ? m - row : most;
         const dn_real *a = block->a.data + row * a_row;
         const uint64_t *active = NULL;
@@ -2703,10 +2720,16 @@ DNI_TARGET static void DNI_NAME(block_product)(DNI_NAME(block) *block, size_t m,
                            ((double)m > block->few && block->b.row_stride != width);
         dni_factor b = block->b;
         b.data += start * b.column_stride;
-        if (packs) DNI_NAME(pack)(block->k, columns, width, b, block->packed);
+        const bool by_tile = packs && !reaches_out && b.column_stride == 1 && width > 2 * lanes &&
+                             block->active == NULL;
+        const size_t first = !by_tile ? 0 : DNI_TILE_VECTORS == 4 ? 6 : 4; /* rows of the tile */
         block->beside.at = (uintptr_t)b.data + width * sizeof *b.data;
         block->beside.left = block->beside.stride == 0 || start + width >= n ? 0 : block->k;
-        DNI_NAME(cells)(block, m, start, columns, packs ? block->packed : b.data,
+        block->beside.copy = by_tile ? block->packed : NULL;
+        if (by_tile) DNI_NAME(cells)(block, 0, first, start, columns, b.data, b.row_stride);
+        else if (packs) DNI_NAME(pack)(block->k, columns, width, b, block->packed);
+        block->beside.copy = NULL;
+        DNI_NAME(cells)(block, first, m, start, columns, packs ? block->packed : b.data,
                         packs ? width : b.row_stride);
     }
 }
@@ -2769,6 +2792,7 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
     const size_t b_row = b.row_stride * sizeof(dn_real);
     const bool in_lines = (DNI_NAME(panel) * sizeof(dn_real) | b_row) % 64 == 0;
     const double few = group == 1 && b_row % 1024 == 0 ? b_row % 2048 == 0 ? 10 : 24
+                       : !looks && b_row >= 4000       ? 12
                        : !in_lines                     ? 24 : b_row < 4096 ? 64 : 48;
     const bool in_parts = !looks && m > 24 && m * n > DNI_NAME(warm) / 2;
     const bool copies = in_parts && a.column_stride != 1;
@@ -2786,8 +2810,8 @@ DNI_TARGET static void DNI_NAME(share)(size_t m, size_t n, size_t k, dni_factor 
             k - start < depth ? k - start : depth, dni_from(a, row, start), dni_from(b, start, 0),
             dni_from(start == 0 ? from : sums, row, 0), c + row * sums.row_stride, sums.row_stride,
             sums.column_stride, k - start < depth + DNI_LANES, packed, few / density,
-            {0, looks || b.column_stride != 1 || k * n <= DNI_NAME(warm) ? 0 : b_row, 0}, group,
-            looks ? active : NULL};
+            {0, looks || b.column_stride != 1 || k * n <= DNI_NAME(warm) ? 0 : b_row, 0, NULL},
+            group, looks ? active : NULL};
         if (copies) {
             DNI_NAME(pack)(block.k, rows, width, dni_turned(block.a), packed);
             block.a.data = packed;
@@ -6846,9 +6870,7 @@ typedef struct dni_bits {
 static void dni_bits_fill(dni_bits *bits) {
     if (bits->end - bits->next >= 8) {
         const unsigned char *b = bits->next;
-        const uint64_t eight = (uint64_t)b[0] | (uint64_t)b[1] << 8 | (uint64_t)b[2] << 16 |
-                               (uint64_t)b[3] << 24 | (uint64_t)b[4] << 32 | (uint64_t)b[5] << 40 |
-                               (uint64_t)b[6] << 48 | (uint64_t)b[7] << 56;
+        const uint64_t eight = dni_four_bytes(b) | (uint64_t)dni_four_bytes(b + 4) << 32;
         bits->held |= eight << bits->count;
         bits->next += (63 - bits->count) >> 3;
         bits->count |= 56; /* count + 8 * ((63 - count) / 8) */
@@ -7118,7 +7140,6 @@ bits.
 | length 257 | 0 | 2 | none | | 3 |
 | length 265 | 8 | 2 | 1 | x | 3 + (4 + 0) 2 + x = 11 or 12 |
 | length 280 | 23 | 2 | 4 | xxxx | 3 + (4 + 3) 16 + x = 115 .. 130 |
-| distance 1 | 1 | 1 | none | | 2 |
 | distance 4 | 4 | 1 | 1 | x | 1 + (2 + 0) 2 + x = 5 or 6 |
 | distance 29 | 29 | 1 | 13 | 13 | 1 + (2 + 1) 8192 + x = 24577 .. 32768 |
 */
@@ -8734,12 +8755,8 @@ static double dni_half_of(uint64_t bits) {
 }
 
 /*
-By hand, with the fields of each number written out:
-
-| bits | sign | e | m | value |
-|---|---|---|---|---|
-| F16 ba00 | - | 14 | 512 | -1536 * 2^-11 = -0.75 |
-| F16 7bff | + | 30 | 1023 | 2047 * 2^5 = 65504, the largest |
+By hand: ba00 has a sign, e = 14 and m = 512: -1536 * 2^-11 = -0.75. The largest is 7bff, e = 30 and
+m = 1023: 2047 * 2^5 = 65504.
 
 F16 has more digits, BF16 the range of a float. All numbers of both are floats, so that
 a net in either is loaded without a rounding; its file is half as long.
@@ -10581,8 +10598,7 @@ typedef struct dni_source {
 
 /*
 Two kinds of numbers besides weights occur, both in checkpoints: doubles, and whole
-numbers of 64 bits, whose sign nobody looks at. (The format has U64, but PyTorch learned
-it only in 2023; I64 everybody reads.)
+numbers of 64 bits, whose sign nobody looks at.
 */
 static const char *dni_source_type(const dni_source *source) {
     if (source->type == DNI_ELEMENT_I64) return "I64";
@@ -11809,9 +11825,6 @@ both ways:
     normalised first:   0.1 + 2 * 0.4 + 1 * -0.3             = 0.6
     folded:            -0.4 + 140 * 0.02 + 60 * -0.03        = 0.6
 
-What it saves is a subtraction and a division for each input, and the two tables of means
-and deviations: 784 * 8 bytes for an image of MNIST.
-
 The next two functions are the two columns of the table. A net whose normalisation is not
 folded has m = 0 and d = 1 here.
 */
@@ -12000,15 +12013,7 @@ By hand, for the four bytes 0, 100, 200, 100: S = 400, Q = 60,000, N Q - S^2 = 8
 60,000.
 
 The root is found bit by bit, from the highest: a bit stays if the square does not become
-too large. The root of 10 needs 4 bits to be tried:
-
-| bit | root + bit | its square | stays |
-|---|---|---|---|
-| 8 | 8 | 64 | no |
-| 4 | 4 | 16 | no |
-| 2 | 2 | 4 | yes |
-| 1 | 3 | 9 | yes |
-
+too large. For 10, bits 8 and 4 (squares 64 and 16) do not, 2 does (4), and 1 (3^2 = 9).
 Here it starts at 2^31, so that the squares fit 64 bits.
 */
 static uint64_t dni_integer_root(uint64_t square) {
@@ -12046,15 +12051,8 @@ point:
 
     q = ((256 * x - mean) * multiplier + 128.5 * 2^24) >> 24,   128.5 * 2^24 = 257 * 2^23
 
-By hand: mean 30, deviation 10, s_x = 8 / 127. The table has 7,680 and
-round(65536 / (8 / 127 * 10)) = 104,038. The byte 40 is one deviation above the mean:
-
-    (256 * 40 - 7680) * 104038           = 266337280
-    / 2^24                               = 15.875,   and 1 / s_x = 15.875
-    + 128.5, rounded down                = 144,      and (144 - 128) * s_x = 1.008
-
-The half in 128.5 rounds to nearest. The byte 255 would be 22.5 deviations; it is clamped
-to 255, which stands for 8.
+The half in 128.5 rounds to nearest. With mean 30 and deviation 10 the byte 255 would be 22.5
+deviations; it is clamped to 255, which stands for 8.
 */
 static uint8_t dni_int8_feature(int64_t centred, int32_t multiplier) {
     const int64_t q = centred * multiplier + (INT64_C(257) << 23); /* 128.5 * 2^24 */
@@ -12113,10 +12111,9 @@ static int64_t dni_int8_requantize(const dni_int8_layer *layer, size_t o, int64_
 }
 
 /*
-A layer after the other: the outputs of one are the inputs of the next, and two buffers
-take turns. The order of the additions does not matter, as integers have no rounding; that
-is why a compiler may use vector instructions in this loop, and the result is still the
-same to the last bit. In floats (a + b) + c and a + (b + c) may differ.
+A layer after the other: the outputs of one are the inputs of the next, and two buffers take turns.
+The order of the additions does not matter, as integers have no rounding; that is why a compiler may
+use vector instructions in this loop, and the result is still the same to the last bit.
 */
 static void dni_int8_scores(const dni_int8_net *net, const uint8_t *pixels, int32_t *scores) {
     const uint8_t *x = pixels;
@@ -12158,9 +12155,8 @@ and after the activation, are kept.
 | largest absolute z of a layer | the range of its table, for sigmoid, tanh and custom |
 | largest absolute a of a layer | s_y: over 255 behind ReLU and sigmoid, over 127 behind others |
 
-Say the largest output of a ReLU layer is 10.2: one step of its bytes is 10.2 / 255 = 0.04,
-and no output of the calibration is off by more than 0.02 for that rounding. A later
-sample that reaches 12 is stored as 255, that is 10.2.
+Say the largest output of a ReLU layer is 10.2: one step of its bytes is 10.2 / 255 = 0.04, and no
+output of the calibration is off by more than 0.02 for that rounding.
 
 A single outlier of 102 would make the step 0.4 for all other samples; some quantisers look for the
 range with the least error instead. The calibration data should be training data: the test set must
@@ -12243,7 +12239,6 @@ rounding error is below one in a million.
 |---|---|---|---|
 | 0.01 | 0.64 * 2^-6 | 36 | 687,194,767 |
 | 0.0001, in the same layer | | 36 | 6,871,948 |
-| 13.1072 | 0.8192 * 2^4 | 26 | 879,609,302 |
 
 The shift is kept between 1, as half of 2^shift must be an integer, and 52, as the zero
 point moved by the shift must fit 64 bits. Where the largest ratio is so small that the
@@ -12648,20 +12643,12 @@ a table in one exported file; its self-test must then fail.
 ### The float form
 
 Sigmoid, tanh and softmax need exp, and a freestanding compiler has no math library. So the
-file brings its own, if one of its layers needs it. The argument is split into a whole number
-of factors two and a small rest:
-
-$$ e^x = 2^n \, e^r, \qquad n = \operatorname{round}(x / \ln 2), \qquad r = x - n \ln 2 $$
+file brings its own, if one of its layers needs it: that of chapter 2, but by the series,
 
     n = (int)(x * 1.44269504 +- 0.5);   r = x - n * 0.693359375 + n * 0.000212194440
 
-ln 2 is subtracted in two parts (Cody, Waite, 1980). The first, 0.693359375 = 355 / 512, has
-9 bits, so that n times it is exact for every n that occurs; the second is the small rest.
-With |r| at most ln(2) / 2 = 0.347 the series of exp up to r^7 / 5040 leaves out
-r^8 / 40320 and less, at most 5 * 10^-9: below the rounding of a float, 6 * 10^-8.
-
-By hand, x = -1: x * 1.4427 - 0.5 = -1.94, cut to n = -1; r = -1 + 0.6931 = -0.3069; the
-series gives 0.7358, and half of that is 0.3679 = 1 / e.
+which up to r^7 / 5040 leaves out r^8 / 40320 and less, with |r| at most 0.347 5 * 10^-9: below the
+rounding of a float, 6 * 10^-8.
 
 2^n is made of its bits: a float with exponent field n + 127 and no mantissa. Between the
 bounds -87 and 88 that field lies in 1 .. 254, which are the normal numbers. A smaller
