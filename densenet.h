@@ -2167,7 +2167,7 @@ $$ c_{ij} = \sum_k a_{ik} \, b_{kj} $$
 
     for each i, j:  for each k:  c[i,j] = fma(a[i,k], b[k,j], c[i,j])
 
-Short, and right; `tests/test_product.c` measures everything below by it. Why is it slow?
+Short, and right; `tests/test_product.c` measures all below by it. Why is it slow?
 
 1. *Each addition waits for the one before.* A fused multiply-add takes four cycles until its
    result can be used. One sum is one chain: an operation every four cycles, where the core
@@ -2391,9 +2391,8 @@ it multiplies, where more than a third is not 0: in Fashion-MNIST it is a half, 
 tile takes them in ascending order, so that no sum changes its order: `bits & (bits - 1)` is `bits`
 without the lowest, whose place one instruction tells. Marking costs one pass over a, while its
 bytes are made numbers, and serves both products. With as many zeroes as digits have, the forward
-product of 40 x 784 x 1000 is 2.1 and the gradient 1.5 times as fast (`make bench`).
-Where under a quarter is 0 (with one vector: three fifths), all is multiplied. Hidden layers are
-not searched.
+product of 40 x 784 x 1000 is 2.1 and the gradient 1.5 times as fast (`make bench`). Where under a
+quarter is 0 (one vector: three fifths), all is multiplied.
 
 Only finite numbers are promised the same result: 0 times infinity or NaN is NaN, and is not seen
 where it is left out. What is left out depends on the processor, and so may the sign of a weight
@@ -2656,12 +2655,11 @@ DNI_TARGET static void DNI_NAME(cells)(DNI_NAME(block) *block, size_t row, size_
 }
 
 /*
-A single sample is a case of its own. Its product uses each weight once, so that what counts is to
-keep the loads going: eight vectors of a row of weights at a time, for eight sums side by side. Of a
-digit only the rows of its lit pixels are read, a fifth of 784 x 128 weights: the whole prediction
-takes 1.1 microseconds where reading all weights once would take 2.3 (I2 of `make bench`). The
-sample itself comes from afar: in parts of 256; after each, the same part of the next sample is
-called for.
+A single sample uses each weight once, so that what counts is to keep the loads going: eight vectors
+of a row of weights at a time, for eight sums side by side. Of a digit only the rows of its lit
+pixels are read, a fifth of 784 x 128 weights: the whole prediction takes 1.0 microseconds where
+reading all weights once would take 2.3 (I2 of `make bench`). The sample itself comes from afar: in
+parts of 256; after each, the same part of the next sample is called for.
 */
 DNI_TARGET static void DNI_NAME(part_of_row)(size_t n, size_t k, const dn_real *a, size_t a_column,
                                              const dn_real *b, size_t b_row, const dn_real *from,
@@ -3247,7 +3245,7 @@ static void dni_blas(dn_product which, dn_matrix a, dn_matrix b, dn_matrix c, si
 
 /*
 As dn_matrix_multiply. The sums start from zero if `from` is NULL, else from its rows, `from_row`
-apart: 0 for biases. It is worth looking for zeroes where a holds pixels; `marks` are those of the
+apart: 0 for biases. It is worth looking for zeroes where a holds many; `marks` are those of the
 rows of a, if they are known.
 */
 static void dni_multiply(dn_product which, const dn_matrix *a, const dn_matrix *b,
@@ -4437,10 +4435,10 @@ The sums of the product start from the biases. Layer after layer, the a of one i
 | dropout, training | x [B,O] and draws | mask [B,O], a = x mask |
 | dropout, inference | x [B,O] | a = x |
 
-The first layer alone is told to look for zeroes among its x: inputs have them where a picture is
-black. A forward pass may have fewer rows than the workspace has room for, as the last batch of an
-epoch does; `count` remembers how many, and `dropped` whether there are masks: the way back needs
-both.
+The first layer is told to look for zeroes among its x: inputs have them where a picture is black.
+So is a layer behind ReLU, for a single sample: 784-512-512-10 takes 0.65 of the time. A forward
+pass may have fewer rows than the workspace has room for, as the last batch of an epoch does;
+`count` remembers how many, and `dropped` whether there are masks: the way back needs both.
 
 No sample's way depends on another's, so that the rows of a batch can be dealt out to threads, and
 each thread takes its rows through all layers. What all of them need to know is a `dni_pass`. Only
@@ -4472,8 +4470,8 @@ static void dni_affine(const dn_net *net, const dn_layer *layer, const dn_real *
     const dn_matrix x = dn_matrix_view((dn_real *)(uintptr_t)inputs, rows, in);
     const dn_matrix w = dn_matrix_view(net->parameters + layer->weights, in, out);
     const dn_matrix to = dn_matrix_view(z, rows, out);
-    dni_multiply(DN_A_B, &x, &w, &to, net->parameters + layer->biases, 0, layer == net->layers,
-                 marks);
+    const bool looks = layer == net->layers || (rows == 1 && layer[-1].activation == DN_RELU);
+    dni_multiply(DN_A_B, &x, &w, &to, net->parameters + layer->biases, 0, looks, marks);
 }
 
 static void dni_dense_forward(const dn_net *net, const dn_layer *layer, const dn_real *inputs,
@@ -7509,7 +7507,7 @@ static dn_status dni_gzip_trailer(dni_inflate *inflate, const dni_crc *crc) {
         return dni_fail(inflate->error, DN_ERROR_CHECKSUM,
                         "%s: damaged: CRC-32 of the unpacked data is %08lx, expected %08lx", name,
                         (unsigned long)real_crc, (unsigned long)stated_crc);
-    if (((uint32_t)size & UINT32_C(0xffffffff)) != stated_size)
+    if ((uint32_t)size != stated_size)
         return dni_fail(inflate->error, DN_ERROR_CHECKSUM,
                         "%s: damaged: unpacked to %zu bytes, expected %lu (modulo 2^32)", name,
                         size, (unsigned long)stated_size);
@@ -7518,10 +7516,9 @@ static dn_status dni_gzip_trailer(dni_inflate *inflate, const dni_crc *crc) {
 }
 
 /*
-Behind a trailer the file ends or the next member begins; each is checked by itself, and its
-matches must not reach into the one before. Some programs fill the last block of a medium with
-zeroes. We do not accept them: nobody keeps training data on tapes, and whoever has something
-behind the data should know.
+Behind a trailer the file ends or the next member begins; each is checked by itself, and its matches
+must not reach into the one before. Some programs fill the last block of a medium with zeroes. We do
+not accept them: whoever has something behind the data should know.
 */
 static bool dni_is_gzip(const unsigned char *bytes, size_t size) {
     return size >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
