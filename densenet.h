@@ -2177,15 +2177,15 @@ Short, and right; `tests/test_product.c` measures all below by it. Why is it slo
 3. *One number at a time.* The vector units stand still.
 
 What the following steps bring is printed by `make bench` (`tests/bench/product.c`; GFLOP/s on one
-core of a Xeon, whose peak in a loop of nothing but multiply-adds was 114 with vectors of 8, 214
+core of a Xeon, whose peak in a loop of nothing but multiply-adds was 129 with vectors of 8, 214
 with 16):
 
 | forward product | naive, without fma | AVX2 | AVX-512 |
 |---|---|---|---|
-| 1024 x 1024 x 1024 | 0.3 | 100 | 158 |
-| 512 x 784 x 128 | 2.2 | 113 | 185 |
-| 40 x 784 x 1000 | 3.3 | 95 | 144 |
-| 128 x 784 x 10 | 3.8 | 67 | 95 |
+| 1024 x 1024 x 1024 | 0.3 | 114 | 154 |
+| 512 x 784 x 128 | 2.3 | 122 | 172 |
+| 40 x 784 x 1000 | 3.6 | 96 | 141 |
+| 128 x 784 x 10 | 3.9 | 66 | 87 |
 
 (Portable C comes to 1.2: it has to call the C library for each fused multiply-add. With `-mfma` it
 is 14 times as fast.)
