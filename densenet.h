@@ -8675,8 +8675,8 @@ library as [inputs, outputs]: they are transposed on the way.
 ### Numbers as bytes
 
 A number is its bits, and bits are shifted into bytes, so that the order of the bytes in this
-machine's memory does not matter. `dni_put_bits` and `dni_get_bits` are the only places where memory
-becomes a number or a number memory. The lowest 8 bits come first.
+machine's memory does not matter. `dni_put_bits` and `dni_get_bits` are here the only places where
+memory becomes a number or a number memory. The lowest 8 bits come first.
 */
 static void dni_put_bits(unsigned char *to, uint64_t bits, size_t bytes) {
     for (size_t i = 0; i < bytes; i++) to[i] = (unsigned char)(bits >> (8 * i) & 255);
@@ -12010,7 +12010,7 @@ By hand, for the four bytes 0, 100, 200, 100: S = 400, Q = 60,000, N Q - S^2 = 8
 60,000.
 
 The root is found bit by bit, from the highest: a bit stays if the square does not become
-too large. For 10, bits 8 and 4 (squares 64 and 16) do not, 2 does (4), and 1 (3^2 = 9).
+too large. For 10, bits 8 and 4 are (squares 64 and 16); 2 and 1 stay (3^2 = 9).
 Here it starts at 2^31, so that the squares fit 64 bits.
 */
 static uint64_t dni_integer_root(uint64_t square) {

@@ -62,7 +62,14 @@ int main(int count, char **arguments) {
     char images[1000], answers[1000];
     dn_dataset mnist = {0}, digits, dense = {0};
     dn_error error;
-    if (values == NULL || count != 2) return 2;
+    if (count != 2) {
+        fprintf(stderr, "usage: scaling FOLDER, that of MNIST's training set\n");
+        return 2;
+    }
+    if (values == NULL) {
+        fprintf(stderr, "no memory for %d samples\n", LARGEST);
+        return 1;
+    }
     snprintf(images, sizeof images, "%s/train-images-idx3-ubyte", arguments[1]);
     snprintf(answers, sizeof answers, "%s/train-labels-idx1-ubyte", arguments[1]);
     for (size_t i = 0; i < LARGEST * INPUTS; i++) values[i] = (dn_real)dn_random_normal(&random);
